@@ -1,0 +1,35 @@
+"""Real-person verification (fin_face_verify) with Alibaba Cloud, from the server's side.
+
+``init`` opens a verification and gives a URL, the person does it in Alipay, ``query`` says
+whether they passed. Start at ``Client``.
+"""
+
+import logging
+
+__version__ = "0.1.0"
+
+from .client import Client, init, query
+from .errors import (
+    BadAnswer,
+    CallbackError,
+    ClockSkew,
+    ConnectionFailed,
+    CredentialsError,
+    DependencyError,
+    FacecertError,
+    GatewayError,
+    InvalidParameter,
+    NoAnswer,
+    ServiceError,
+    SignatureError,
+    Throttled,
+)
+from .results import InitResult, QueryResult
+
+__all__ = [
+    "BadAnswer", "CallbackError", "Client", "ClockSkew", "ConnectionFailed", "CredentialsError",
+    "DependencyError", "FacecertError", "GatewayError", "InitResult", "InvalidParameter",
+    "NoAnswer", "QueryResult", "ServiceError", "SignatureError", "Throttled", "init", "query",
+]  # fmt: skip
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,0 +1,219 @@
+"""Reading the envelope of an answer leniently, and turning a refusal into its error.
+
+Sources disagree about the envelope, so its keys are taken in any case, ``Code`` as a number or a
+string, ``Data`` as an object, a JSON string or null; unknown keys are kept. The numeric Codes are
+those of help.aliyun.com 181863 and of its siblings on the same gateway, the dotted names those of
+48054.
+"""
+
+import json
+import re
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
+
+from .errors import (
+    REFUSED,
+    UNKNOWN,
+    BadAnswer,
+    ClockSkew,
+    FacecertError,
+    GatewayError,
+    ServiceError,
+    SignatureError,
+    Throttled,
+)
+from .redact import presentable
+
+
+class Reply(NamedTuple):
+    """One HTTP answer as it came in. Its repr shows nothing of the body."""
+
+    status: int
+    body: bytes
+    date: Optional[str] = None
+    retry_after: Optional[str] = None
+    received_at: float = 0.0
+
+    def __repr__(self) -> str:
+        return "<Reply HTTP %d, %d bytes>" % (self.status, len(self.body))
+
+
+class Answer:
+    """An answer with Code 200: the whole of it, and its Data."""
+
+    def __init__(self, envelope: Dict[str, Any]) -> None:
+        self.envelope = envelope
+        self.request_id = _request_id(envelope)
+        self.data = _mapping(_pick(envelope, "Data"))
+
+    def text(self, name: str) -> Optional[str]:
+        """Return a field of Data if it is a text that is not empty, else None."""
+        return _text(self.data, name)
+
+
+#: Code -> (what it means and what to do, outcome). Any other Code may hide a success.
+SERVICE_CODES = {
+    400: (
+        "The service found a field not valid. Check scene_id, that outer_order_no is new, and"
+        " that certify_id belongs to scene_id.",
+        REFUSED,
+    ),
+    402: ("Today's quota is used up. Try tomorrow, or have it raised.", REFUSED),
+    403: (
+        "The account is not entitled to the service, or it expired, or is in arrears. See the"
+        " console.",
+        REFUSED,
+    ),
+    404: ("The service fin_face_verify is not known at this endpoint. Check endpoint.", REFUSED),
+    500: ("The service failed inside.", UNKNOWN),
+    501: (
+        "The service could not process the request; seen when SM2 ciphertext does not decrypt."
+        " Check the public key.",
+        REFUSED,
+    ),
+}  # type: Dict[int, Tuple[str, str]]
+
+#: Pattern of a dotted name -> (error, what it means and what to do).
+GATEWAY_CODES = (
+    ("Throttling.*", Throttled, "Too many calls a second for this account. Slow down."),
+    (
+        "SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*",
+        SignatureError,
+        "AccessKey id, secret and STS token do not fit together, or are not active. Check the"
+        " credentials.",
+    ),
+    (r"InvalidTimeStamp\.Expired", ClockSkew, "This machine's clock is off; have NTP set it."),
+    (
+        "Forbidden.*|NoPermission.*",
+        GatewayError,
+        "The RAM user or role may not call this. Attach the policy in the RAM console.",
+    ),
+    (
+        "Missing.*|Invalid.*|UnsupportedHTTPMethod.*",
+        GatewayError,
+        "The gateway found the request malformed. Check endpoint; if that is right, report it to"
+        " facecert.",
+    ),
+)  # type: Tuple[Tuple[str, Type[GatewayError], str], ...]
+
+
+def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
+    """Return the answer of a call that the service answered with Code 200.
+
+    Args:
+        private: texts that must not be shown; a message that repeats one is withheld.
+
+    Raises:
+        ServiceError: another number as Code.
+        GatewayError: a refusal by the gateway (or a kind of it).
+        BadAnswer: neither; a proxy's page or half an answer.
+    """
+    envelope = _mapping(reply.body)
+    code = _pick(envelope, "Code")
+    if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code):
+        code = int(code)
+    if type(code) is int and reply.status == 200:
+        if code == 200:
+            return Answer(envelope)
+        raise _service_error(code, envelope, private)
+    if type(code) is int or (isinstance(code, str) and code):
+        raise _gateway_error(str(code), envelope, reply, private)
+    raise BadAnswer(
+        "HTTP %d came without the service's JSON: a proxy between here and there, a wrong"
+        " endpoint, or an answer that was cut off." % reply.status,
+        http_status=reply.status,
+        retry_after=_retry_after(reply),
+    )
+
+
+def _service_error(code: int, envelope: Mapping[str, Any], private: Tuple[str, ...]) -> ServiceError:
+    meaning, outcome = SERVICE_CODES.get(
+        code, ("The service answered with a Code that its documentation does not list.", UNKNOWN)
+    )
+    return ServiceError(
+        meaning,
+        code=code,
+        request_id=_request_id(envelope),
+        outcome=outcome,
+        retryable=code == 500,
+        service_message=presentable(_text(envelope, "Message"), private),
+    )
+
+
+def _gateway_error(
+    code: str, envelope: Mapping[str, Any], reply: Reply, private: Tuple[str, ...]
+) -> FacecertError:
+    evidence = {
+        "code": presentable(code, private),
+        "request_id": _request_id(envelope),
+        "http_status": reply.status,
+        "retry_after": _retry_after(reply),
+        "service_message": presentable(_text(envelope, "Message"), private),
+    }  # type: Dict[str, Any]
+    for pattern, kind, meaning in GATEWAY_CODES:
+        if re.fullmatch(pattern, code):
+            if kind is ClockSkew:
+                evidence["skew_seconds"] = _skew_seconds(reply)
+            return kind(meaning, **evidence)
+    if reply.status >= 500 or code == "SignatureNonceUsed":
+        return GatewayError(
+            "The gateway failed, or had seen this request before.",
+            outcome=UNKNOWN,
+            retryable=True,
+            **evidence
+        )
+    return GatewayError("The gateway refused the request.", **evidence)
+
+
+def _skew_seconds(reply: Reply) -> Optional[float]:
+    gateways_time = _http_date(reply.date)
+    return None if gateways_time is None else round(reply.received_at - gateways_time)
+
+
+def _retry_after(reply: Reply) -> Optional[float]:
+    """Return the seconds that Retry-After asks for; it holds them, or a date."""
+    if reply.retry_after and re.fullmatch("[0-9]{1,9}", reply.retry_after):
+        return float(reply.retry_after)
+    moment = _http_date(reply.retry_after)
+    return None if moment is None else max(0.0, moment - reply.received_at)
+
+
+def _http_date(text: Optional[str]) -> Optional[float]:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def _mapping(value: Any) -> Dict[str, Any]:
+    """Return a JSON object, given as itself, as text or as bytes; anything else is empty."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8-sig", "replace")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _pick(mapping: Mapping[str, Any], name: str) -> Any:
+    """Return a value by its name, or else by its name in another case."""
+    if name in mapping:
+        return mapping[name]
+    for key, value in mapping.items():
+        if key.lower() == name.lower():
+            return value
+    return None
+
+
+def _text(mapping: Mapping[str, Any], name: str) -> Optional[str]:
+    value = _pick(mapping, name)
+    return value if isinstance(value, str) and value else None
+
+
+def _request_id(envelope: Mapping[str, Any]) -> Optional[str]:
+    """Return the request id; it is shown everywhere, so nothing that does not look like one."""
+    value = _text(envelope, "RequestId") or ""
+    return value if re.fullmatch("[A-Za-z0-9-]{1,64}", value) else None

@@ -1,0 +1,247 @@
+"""Client, and ``init()`` and ``query()`` on a shared default client."""
+
+import logging
+import os
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any, Callable, Mapping, Optional, TypeVar
+
+from . import answers, params, results, retry, settings
+from .credentials import Credentials
+from .errors import FacecertError
+from .redact import forget_frames
+from .results import InitResult, QueryResult
+
+#: How long certify_id and certify_url are good for (help.aliyun.com 181863).
+LIFETIME = timedelta(minutes=30)
+
+_log = logging.getLogger("facecert")
+
+Result = TypeVar("Result")
+
+
+class Client:
+    """Opens verifications and asks for their outcome. May be shared by threads.
+
+    Args:
+        scene_id: the scene's number from the console, a string of digits; or pass it to each call.
+        credentials: None for the standard credential chain; or an ``alibabacloud_credentials``
+            Client; or anything with ``get_credential()``; or ``(id, secret[, token])``. Asked
+            anew for every attempt, so rotating STS tokens simply work.
+        endpoint: ``https://host[:port]``; ``http://`` only on this machine (a sandbox).
+        connect_timeout: seconds, more than 0, at most 600.
+        read_timeout: seconds to wait for the next piece of an answer; the same limits.
+        attempts: how often a call is sent at the most, 1 to 10. An ``init`` is sent again only
+            when it surely was not taken.
+
+    Raises:
+        InvalidParameter: an argument breaks a rule; ``field`` names it.
+        CredentialsError: ``credentials`` is of no known kind.
+        DependencyError: a package that facecert stands on is missing.
+    """
+
+    def __init__(
+        self,
+        scene_id: Optional[str] = None,
+        *,
+        credentials: Any = None,
+        endpoint: Optional[str] = None,
+        connect_timeout: float = 5,
+        read_timeout: float = 10,
+        attempts: int = 3
+    ) -> None:
+        # Here and not above: importing facecert stays cheap.
+        import random
+
+        from .gateway import Gateway
+        from .wire import Wire
+
+        self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
+        self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
+        self._attempts = settings.check_attempts(attempts)
+        self._credentials = Credentials(credentials)
+        self._gateway = Gateway(
+            Wire(
+                self.endpoint,
+                connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
+                read_timeout=settings.check_seconds(read_timeout, "read_timeout"),
+            )
+        )
+        self._now = _utc_now
+        self._sleep = time.sleep
+        self._jitter = random.SystemRandom().random
+
+    @classmethod
+    def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> "Client":
+        """Make a client from the ``FACECERT_*`` variables (see ``settings.VARIABLES``).
+
+        Raises:
+            InvalidParameter: a variable holds something impossible; ``field`` is its name.
+        """
+        return cls(**settings.from_environment(os.environ if environ is None else environ))
+
+    def init(
+        self,
+        *,
+        cert_name: str,
+        cert_no: str,
+        scene_id: Optional[str] = None,
+        biz_code: str = "FACE",
+        outer_order_no: Optional[str] = None,
+        return_url: Optional[str] = "",
+        callback_url: Optional[str] = None,
+        callback_token: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None
+    ) -> InitResult:
+        """Open a verification (help.aliyun.com 181863).
+
+        Args:
+            cert_name: the person's name as on the document.
+            cert_no: the document's number; not only 18-digit ones. A final ``x`` of an
+                18-character number is sent as ``X``.
+            scene_id: instead of the client's.
+            biz_code: ``FACE`` (mini-program, H5) or ``FACE_SDK`` (iOS, Android).
+            outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
+                before. One is made when it is not given.
+            return_url: where the person goes afterwards; for the flow outside Alipay the app's
+                own scheme. May stay empty.
+            callback_url: ``https://…`` that the platform calls when the person is done.
+            callback_token: a secret of yours that comes back with the callback.
+            extra: further fields of ServiceParameters that this release does not know.
+
+        Returns:
+            The verification, good for 30 minutes and one submission. Store its ``certify_id``.
+
+        Raises:
+            InvalidParameter: nothing was sent; ``field`` names the argument.
+            NoAnswer, BadAnswer, GatewayError, ServiceError: where ``outcome`` is ``"unknown"``, a
+                verification may have been opened under the error's ``outer_order_no``.
+            FacecertError: any other; nothing was opened.
+        """
+        outer = sys.exc_info()[1]
+        try:
+            parameters = params.init_parameters(
+                cert_name=cert_name,
+                cert_no=cert_no,
+                scene_id=self.scene_id if scene_id is None else scene_id,
+                biz_code=biz_code,
+                outer_order_no=outer_order_no,
+                return_url=return_url,
+                callback_url=callback_url,
+                callback_token=callback_token,
+                extra=extra,
+                loopback=settings.is_loopback(self.endpoint),
+            )
+            return self._call(
+                parameters,
+                lambda answer, sent_at: results.read_init(
+                    answer,
+                    outer_order_no=str(parameters.outer_order_no),
+                    expires_at=sent_at + LIFETIME,
+                ),
+            )
+        except FacecertError as error:
+            forget_frames(error, outer)
+            raise error
+        finally:
+            # A crash report shows this frame's variables.
+            del cert_name, cert_no, callback_token, extra
+
+    def query(
+        self,
+        certify_id: str,
+        *,
+        scene_id: Optional[str] = None,
+        extra: Optional[Mapping[str, Any]] = None
+    ) -> QueryResult:
+        """Ask whether the person passed (help.aliyun.com 181863).
+
+        Args:
+            certify_id: as ``init`` returned it.
+            scene_id: the scene used at ``init``, if it is not the client's.
+            extra: further fields of ServiceParameters that this release does not know.
+
+        Returns:
+            ``passed`` is True only for the service's ``"T"``. False also means "not yet done".
+
+        Raises:
+            InvalidParameter: nothing was sent; ``field`` names the argument.
+            FacecertError: any other; asking again does no harm.
+        """
+        outer = sys.exc_info()[1]
+        try:
+            parameters = params.query_parameters(
+                certify_id,
+                scene_id=self.scene_id if scene_id is None else scene_id,
+                extra=extra,
+            )
+            return self._call(
+                parameters,
+                lambda answer, sent_at: results.read_query(answer, certify_id=certify_id),
+            )
+        except FacecertError as error:
+            forget_frames(error, outer)
+            raise error
+        finally:
+            del extra
+
+    def close(self) -> None:
+        """Close the connections that are not in use. A later call opens new ones."""
+        self._gateway.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return "<facecert.Client scene_id=%s endpoint=%s>" % (self.scene_id, self.endpoint)
+
+    def _call(
+        self,
+        parameters: params.ServiceParameters,
+        read: Callable[[answers.Answer, datetime], Result],
+    ) -> Result:
+        def attempt() -> Result:
+            snapshot = self._credentials.snapshot()
+            sent_at = self._now()
+            try:
+                reply = self._gateway.execute(parameters, snapshot)
+                return read(answers.read(reply, parameters.private + snapshot.private), sent_at)
+            except FacecertError as error:
+                error.outer_order_no = parameters.outer_order_no
+                _log.debug("%r failed: %s", parameters, error)
+                raise
+
+        return retry.call(
+            attempt,
+            repeatable=parameters.repeatable,
+            attempts=self._attempts,
+            sleep=self._sleep,
+            jitter=self._jitter,
+        )
+
+
+class _DefaultClient(Client):
+    """The client behind ``facecert.init()``: made from the environment when it is first used."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for an attribute that Client.__init__ has not set yet.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        Client.__init__(self, **settings.from_environment(os.environ))
+        return self.__dict__[name]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+_default = _DefaultClient()
+init = _default.init
+query = _default.query

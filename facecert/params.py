@@ -1,0 +1,195 @@
+"""ServiceParameters of init and query: checked, built, serialised. Nothing is sent from here.
+
+The rules are those of help.aliyun.com 181863 (SDK 调用接入).
+"""
+
+import json
+import os
+import re
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from urllib.parse import urlsplit
+
+from .errors import InvalidParameter
+from .settings import is_loopback
+
+BIZ_CODES = ("FACE", "FACE_SDK")
+
+_SCENE_ID = "[0-9]{1,32}"
+_ORDER_NO = "[A-Za-z0-9]{1,32}"
+_CERTIFY_ID = "[A-Za-z0-9_-]{1,64}"
+_LONE_SURROGATE = "[\ud800-\udfff]"
+
+#: Wire names that have an argument of their own, so that ``extra`` cannot go round its check.
+_NAMED = frozenset(
+    "method sceneId outerOrderNo bizCode identityType certType certName certNo returnUrl"
+    " callbackUrl callbackToken encryptType certifyId encToken".split()
+)
+
+
+class ServiceParameters:
+    """The fields of one call. Its repr names the method and the order number, nothing else."""
+
+    def __init__(
+        self, fields: Mapping[str, Any], *, private: Tuple[str, ...] = (), repeatable: bool = False
+    ) -> None:
+        #: The JSON text that travels.
+        self.json: str = _serialise(fields)
+        #: What must not be shown anywhere when this call fails.
+        self.private = private
+        #: True when sending it twice does no harm.
+        self.repeatable = repeatable
+        self.method: str = fields["method"]
+        self.outer_order_no: Optional[str] = fields.get("outerOrderNo")
+
+    def __repr__(self) -> str:
+        return "<ServiceParameters %s %s>" % (self.method, self.outer_order_no or "")
+
+
+def init_parameters(
+    *,
+    cert_name: str,
+    cert_no: str,
+    scene_id: Optional[str],
+    biz_code: str = "FACE",
+    outer_order_no: Optional[str] = None,
+    return_url: Optional[str] = "",
+    callback_url: Optional[str] = None,
+    callback_token: Optional[str] = None,
+    extra: Optional[Mapping[str, Any]] = None,
+    loopback: bool = False
+) -> ServiceParameters:
+    """Check and build the fields of ``init``; see ``Client.init`` for what they mean.
+
+    Args:
+        loopback: True when the endpoint is on this machine; then ``callback_url`` may be
+            ``http://`` on this machine too.
+
+    Raises:
+        InvalidParameter: naming the field, never showing its value.
+    """
+    name = _text("cert_name", cert_name)
+    number = _text("cert_no", cert_no)
+    if len(number) == 18 and number.endswith("x"):
+        number = number[:-1] + "X"
+    if biz_code not in BIZ_CODES:
+        raise InvalidParameter("biz_code must be FACE or FACE_SDK", field="biz_code")
+    if outer_order_no is None:
+        outer_order_no = os.urandom(16).hex()
+    if not isinstance(outer_order_no, str) or not re.fullmatch(_ORDER_NO, outer_order_no):
+        raise InvalidParameter(
+            "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
+        )
+    fields = {
+        "method": "init",
+        "sceneId": check_scene_id(scene_id),
+        "outerOrderNo": outer_order_no,
+        "bizCode": biz_code,
+        "identityType": "CERT_INFO",
+        "certType": "IDENTITY_CARD",
+        "certName": name,
+        "certNo": number,
+        # JSON null is said to break it, so a missing one is sent as "".
+        "returnUrl": "" if return_url in (None, "") else _text("return_url", return_url),
+    }
+    private = [name, number, cert_name, cert_no]
+    if callback_url is not None:
+        fields["callbackUrl"] = _callback_url(callback_url, loopback)
+    if callback_token is not None:
+        fields["callbackToken"] = _text("callback_token", callback_token)
+        private.append(callback_token)
+    private += _add_extra(fields, extra or {})
+    return ServiceParameters(fields, private=tuple(private))
+
+
+def query_parameters(
+    certify_id: str, *, scene_id: Optional[str], extra: Optional[Mapping[str, Any]] = None
+) -> ServiceParameters:
+    """Check and build the fields of ``query``.
+
+    Raises:
+        InvalidParameter: naming the field, never showing its value.
+    """
+    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
+        raise InvalidParameter(
+            "certify_id must be the id that init returned (32 hexadecimal characters)",
+            field="certify_id",
+        )
+    fields = {"method": "query", "certifyId": certify_id, "sceneId": check_scene_id(scene_id)}
+    private = _add_extra(fields, extra or {})
+    return ServiceParameters(fields, private=tuple(private), repeatable=True)
+
+
+def check_scene_id(scene_id: Optional[str]) -> str:
+    """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
+    if scene_id is None:
+        raise InvalidParameter(
+            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
+            " (the console shows it, e.g. 1000000006)",
+            field="scene_id",
+        )
+    if not isinstance(scene_id, str) or not re.fullmatch(_SCENE_ID, scene_id):
+        raise InvalidParameter(
+            "scene_id must be a string of digits as the console shows it, e.g. '1000000006'",
+            field="scene_id",
+        )
+    return scene_id
+
+
+def _text(field: str, value: Optional[str]) -> str:
+    """Return a text without the blanks around it that a web form leaves."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidParameter("%s must be a text that is not empty" % field, field=field)
+    if re.search(_LONE_SURROGATE, value):
+        raise InvalidParameter("%s is not valid Unicode text" % field, field=field)
+    return value.strip()
+
+
+def _callback_url(url: str, loopback: bool) -> str:
+    url = _text("callback_url", url)
+    try:
+        parts = urlsplit(url)
+        secure = parts.scheme == "https" or (
+            parts.scheme == "http" and loopback and is_loopback(url)
+        )
+        allowed = secure and bool(parts.hostname)
+    except ValueError:
+        allowed = False
+    if not allowed:
+        raise InvalidParameter(
+            "callback_url must begin with https:// (http:// only on this machine, with a sandbox)",
+            field="callback_url",
+        )
+    return url
+
+
+def _add_extra(fields: Dict[str, Any], extra: Mapping[str, Any]) -> List[str]:
+    """Add the fields that this release does not know; return the texts among their values."""
+    if not isinstance(extra, Mapping):
+        raise InvalidParameter("extra must be a dict of further fields", field="extra")
+    for key in extra:
+        if not isinstance(key, str) or not key or key in _NAMED:
+            raise InvalidParameter(
+                "extra may only hold fields that have no argument of their own", field="extra"
+            )
+    fields.update(extra)
+    return list(_texts(extra))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
+def _serialise(fields: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(fields, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        # Only extra can hold such a thing.
+        pass
+    raise InvalidParameter("extra holds a value that JSON cannot express", field="extra")

@@ -1,0 +1,103 @@
+"""What a Client is set up with: its arguments checked, or read from the environment."""
+
+import re
+from typing import Any, Callable, Dict, Mapping, Tuple
+from urllib.parse import urlsplit
+
+from .errors import InvalidParameter
+
+#: The only endpoint named for this service (help.aliyun.com 181863).
+DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
+
+_BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine itself (127.0.0.0/8, ::1 or localhost)."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
+    """Return the endpoint as ``https://host[:port]``.
+
+    Plain HTTP is refused unless the host is loopback: the body carries a name and a number.
+    """
+    if not isinstance(endpoint, str) or not endpoint.strip():
+        raise InvalidParameter("%s must be a URL such as %s" % (field, DEFAULT_ENDPOINT), field=field)
+    url = endpoint.strip().rstrip("/")
+    if "://" not in url:
+        url = "https://" + url
+    if not re.fullmatch(_BASE_URL, url):
+        raise InvalidParameter(
+            "%s must be https:// with a host and perhaps a port, nothing else" % field, field=field
+        )
+    if url.startswith("http://") and not is_loopback(url):
+        raise InvalidParameter(
+            "%s must begin with https://; http:// is for a sandbox on this machine" % field,
+            field=field,
+        )
+    return url
+
+
+def check_seconds(value: float, field: str) -> float:
+    """Return a time-out in seconds: more than 0, at most 600."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
+        raise InvalidParameter(
+            "%s must be a number of seconds, more than 0 and at most 600" % field, field=field
+        )
+    return float(value)
+
+
+def check_attempts(value: int, field: str = "attempts") -> int:
+    """Return how often a call may be sent in all: 1 to 10."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
+        raise InvalidParameter("%s must be a whole number from 1 to 10" % field, field=field)
+    return value
+
+
+def _text(value: str, field: str) -> str:
+    return value
+
+
+def _seconds(value: str, field: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    return check_seconds(seconds, field)
+
+
+def _whole(value: str, field: str) -> int:
+    return check_attempts(int(value) if value.isdigit() else 0, field)
+
+
+#: Environment variable -> (argument of Client, how to read it).
+VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
+    "FACECERT_SCENE_ID": ("scene_id", _text),
+    "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
+    "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
+    "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
+    "FACECERT_ATTEMPTS": ("attempts", _whole),
+}
+
+
+def from_environment(environ: Mapping[str, str]) -> Dict[str, Any]:
+    """Read the ``FACECERT_*`` variables as arguments for ``Client``; empty ones count as unset.
+
+    Raises:
+        InvalidParameter: a variable holds something impossible; ``field`` is its name.
+    """
+    arguments = {}
+    for variable, (argument, read) in VARIABLES.items():
+        value = environ.get(variable, "").strip()
+        if value:
+            arguments[argument] = read(value, variable)
+    return arguments
