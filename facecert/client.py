@@ -242,6 +242,7 @@ def _utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-_default = _DefaultClient()
-init = _default.init
-query = _default.query
+#: The client that ``facecert.init`` and ``facecert.query`` belong to.
+default_client = _DefaultClient()
+init = default_client.init
+query = default_client.query

@@ -104,8 +104,8 @@ def read_query(answer: Answer, *, certify_id: str) -> QueryResult:
 
 def _incomplete(answer: Answer, missing: str) -> BadAnswer:
     return BadAnswer(
-        "The service answered 200 without %s; whether it was done is not known. Report the"
-        " RequestId to Alibaba Cloud if it happens again." % missing,
+        "The service answered 200 without %s. Report the RequestId to Alibaba Cloud if it happens"
+        " again." % missing,
         http_status=200,
         request_id=answer.request_id,
     )

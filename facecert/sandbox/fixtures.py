@@ -1,0 +1,29 @@
+"""Fixtures for the suites of facecert's users; pytest finds them by itself."""
+
+from typing import TYPE_CHECKING, Iterator
+
+import pytest
+
+if TYPE_CHECKING:
+    from . import Sandbox
+
+
+@pytest.fixture
+def facecert_sandbox() -> "Iterator[Sandbox]":
+    """A fresh sandbox; ``facecert.init()`` and ``facecert.query()`` talk to it meanwhile.
+
+    For a client of your own use ``facecert_sandbox.client()``.
+    """
+    from ..client import default_client
+    from . import Sandbox
+
+    with Sandbox() as sandbox:
+        before = dict(vars(default_client))
+        vars(default_client).clear()
+        vars(default_client).update(vars(sandbox.client()))
+        try:
+            yield sandbox
+        finally:
+            default_client.close()
+            vars(default_client).clear()
+            vars(default_client).update(before)

@@ -1,0 +1,156 @@
+"""Sandbox: started in this process, stopped, told what to do, asked what it received."""
+
+import ssl
+import threading
+import time
+from typing import Any, Callable, List, Optional
+
+from ..client import Client
+from . import faults, rpc
+from .exchange import Exchange, ReceivedRequest
+from .listener import HOST, Listener
+from .pages import create_application
+from .service import Service, Verification
+
+ACCESS_KEY_ID = "sandbox-access-key-id"
+ACCESS_KEY_SECRET = "sandbox-access-key-secret"
+SCENE_ID = "1000000006"
+
+
+class Sandbox:
+    """A gateway on a port of this machine; a context manager that starts and stops it.
+
+    Args:
+        port: 0 takes a free one.
+        scene_id, access_key_id, access_key_secret, security_token: what clients must use.
+        clock: returns the time as seconds since the epoch; for tests of what expires.
+        ssl_context: serve HTTPS with it.
+
+    Raises:
+        ValueError: ``access_key_id`` looks like a real one.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        scene_id: str = SCENE_ID,
+        access_key_id: str = ACCESS_KEY_ID,
+        access_key_secret: str = ACCESS_KEY_SECRET,
+        security_token: Optional[str] = None,
+        clock: Callable[[], float] = time.time,
+        ssl_context: Optional[ssl.SSLContext] = None
+    ) -> None:
+        self.access_key_id = access_key_id
+        self.access_key_secret = access_key_secret
+        self.security_token = security_token
+        self.scene_id = scene_id
+        self._gate = rpc.Gate(clock)
+        self._service = Service(scene_id, clock)
+        self._exchange = Exchange(self._gate, self._service)
+        self._scheme = "http" if ssl_context is None else "https"
+        application = create_application(self, self._exchange, self._service, clock)
+        self._listener = Listener(application, port, clock, ssl_context)
+        self._reopening = None  # type: Optional[threading.Timer]
+        self.allow(access_key_id, access_key_secret, security_token)
+
+    @property
+    def endpoint(self) -> str:
+        """``http://127.0.0.1:port``, for ``Client(endpoint=…)`` or FACECERT_ENDPOINT."""
+        return "%s://%s:%d" % (self._scheme, HOST, self._listener.port)
+
+    @property
+    def requests(self) -> List[ReceivedRequest]:
+        """Every call since the start or the last reset, refused ones too."""
+        return self._exchange.requests
+
+    def start(self) -> "Sandbox":
+        """Listen; returns once calls can be made."""
+        self._listener.open()
+        self._service.certify_url_base = self.endpoint
+        return self
+
+    def stop(self) -> None:
+        """Cut every connection and free the port."""
+        self.heal()
+        self._listener.close()
+
+    def __enter__(self) -> "Sandbox":
+        return self.start()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    def client(self, **arguments: Any) -> Client:
+        """Return a Client set up for this sandbox; ``arguments`` go before."""
+        credentials = (self.access_key_id, self.access_key_secret, self.security_token)
+        ours = {"scene_id": self.scene_id, "credentials": credentials, "endpoint": self.endpoint}
+        return Client(**dict(ours, **arguments))
+
+    def allow(self, access_key_id: str, secret: str, security_token: Optional[str] = None) -> None:
+        """Know one more AccessKey (with an STS token: only together with it)."""
+        if rpc.looks_real(access_key_id):
+            raise ValueError(
+                "This AccessKey id looks like a real one. The sandbox takes invented ones only;"
+                " keep real keys away from test programs."
+            )
+        self._gate.access_keys[access_key_id] = rpc.AccessKey(secret, security_token)
+
+    def revoke(self, access_key_id: str) -> None:
+        """Disable an AccessKey, or let its STS token run out."""
+        key = self._gate.access_keys[access_key_id]
+        self._gate.access_keys[access_key_id] = key._replace(active=False)
+
+    def complete(self, certify_id: str, passed: bool = True) -> None:
+        """Do what the person does in Alipay.
+
+        Raises:
+            KeyError: no such verification.
+            ValueError: it is expired, or was submitted before.
+        """
+        if not self._service.submit(certify_id, passed):
+            raise ValueError("The verification is expired or was submitted before.")
+
+    def verifications(self) -> List[Verification]:
+        """Return what was opened, the newest first."""
+        return self._service.newest_first()
+
+    def fail(
+        self, fault: str, *, times: int = 1, on: Optional[str] = None, seconds: float = 2.0
+    ) -> None:
+        """Let the next calls go wrong.
+
+        Args:
+            fault: a name from ``facecert.sandbox.faults.FAULTS``.
+            times: how many calls it strikes.
+            on: ``"init"`` or ``"query"``; None strikes either.
+            seconds: how long ``slow`` takes, and how long nobody listens with ``refused``
+                (which strikes at once and knows neither ``times`` nor ``on``).
+
+        Raises:
+            ValueError: no such fault or method.
+        """
+        if fault not in faults.FAULTS or on not in (None, "init", "query") or times < 1:
+            raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
+        if fault == faults.REFUSED:
+            self._listener.close()
+            self._reopening = threading.Timer(seconds, self._listener.open)
+            self._reopening.daemon = True
+            self._reopening.start()
+        else:
+            self._exchange.faults.add(fault, times, on, seconds)
+
+    def heal(self) -> None:
+        """End every fault, those under way too."""
+        self._exchange.faults.clear()
+        if self._reopening is not None:
+            self._reopening.cancel()
+            self._reopening = None
+            self._listener.open()
+
+    def reset(self) -> None:
+        """Forget verifications, nonces, received calls and faults; keys stay."""
+        self.heal()
+        self._service.reset()
+        self._gate.forget_nonces()
+        self._exchange.requests.clear()

@@ -1,0 +1,196 @@
+"""fin_face_verify itself: the rules of init and query, and what becomes of a verification."""
+
+import json
+import os
+import re
+import threading
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from urllib.parse import quote, urlsplit
+
+from ..redact import mask_name, mask_number
+from ..settings import is_loopback
+
+SERVICE = "fin_face_verify"
+
+#: Seconds for which a verification can be submitted.
+LIFETIME = 30 * 60
+
+PENDING = "pending"
+PASSED = "passed"
+FAILED = "failed"
+GIVEN_UP = "given up"
+
+MESSAGES = {
+    200: "OK",
+    400: "ServiceParameters参数不合法",
+    402: "超出每日调用限额",
+    403: "没有开通服务，或服务已到期、已欠费",
+    404: "Service参数不合法",
+    500: "内部错误",
+    501: "系统错误",
+}
+
+Outcome = Tuple[int, str, Optional[Dict[str, Any]]]
+
+
+class Verification:
+    """One opened verification. Name and number are kept masked only."""
+
+    def __init__(self, fields: Mapping[str, str], certify_url_base: str, now: float) -> None:
+        self.certify_id = os.urandom(16).hex()
+        #: Part of the URL, so that knowing the id is not enough to submit.
+        self.ticket = os.urandom(64).hex()
+        self.certify_url = "%s/gateway.do?biz_content=%s&sign=%s" % (
+            certify_url_base,
+            quote(json.dumps({"certifyId": self.certify_id}), safe=""),
+            self.ticket,
+        )
+        self.outer_order_no = fields["outerOrderNo"]
+        self.scene_id = fields["sceneId"]
+        self.biz_code = fields["bizCode"]
+        self.masked_name = mask_name(fields["certName"])
+        self.masked_number = mask_number(fields["certNo"])
+        self.return_url = fields["returnUrl"]
+        self.opened_at = now
+        self.expires_at = now + LIFETIME
+        self.state = PENDING
+
+    @property
+    def open(self) -> bool:
+        """True until somebody submitted it; giving up is not a submission."""
+        return self.state in (PENDING, GIVEN_UP)
+
+
+class Service:
+    """Answers the calls that the gateway lets through.
+
+    Args:
+        scene_id: the only scene there is.
+        clock: returns the time as seconds since the epoch.
+    """
+
+    def __init__(self, scene_id: str, clock: Callable[[], float]) -> None:
+        self.scene_id = scene_id
+        #: Where the H5 page is; known once the sandbox listens.
+        self.certify_url_base = ""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._verifications = {}  # type: Dict[str, Verification]
+
+    def execute(self, service: str, service_parameters: str) -> Outcome:
+        """Return (Code, Message, Data) for one call."""
+        if service != SERVICE:
+            return 404, MESSAGES[404], None
+        try:
+            fields = json.loads(service_parameters)
+        except (ValueError, RecursionError):
+            return _not_valid("ServiceParameters")
+        if not isinstance(fields, dict):
+            return _not_valid("ServiceParameters")
+        if fields.get("method") == "init":
+            return self._init(fields)
+        if fields.get("method") == "query":
+            return self._query(fields)
+        return _not_valid("method")
+
+    def submit(self, certify_id: str, passed: bool) -> bool:
+        """Do what the person does at the end. False: expired, or submitted before."""
+        with self._lock:
+            verification = self._verifications[certify_id]
+            if self.expired(verification) or not verification.open:
+                return False
+            verification.state = PASSED if passed else FAILED
+            return True
+
+    def give_up(self, certify_id: str) -> None:
+        """Leave without a submission; the person may come back until it expires."""
+        with self._lock:
+            verification = self._verifications[certify_id]
+            if verification.open and not self.expired(verification):
+                verification.state = GIVEN_UP
+
+    def expired(self, verification: Verification) -> bool:
+        """Tell whether the 30 minutes are over."""
+        return self._clock() >= verification.expires_at
+
+    def find(self, certify_id: str) -> Optional[Verification]:
+        """Return a verification, or None."""
+        return self._verifications.get(certify_id)
+
+    def newest_first(self) -> List[Verification]:
+        """Return all verifications."""
+        with self._lock:
+            return list(reversed(list(self._verifications.values())))
+
+    def reset(self) -> None:
+        """Forget every verification."""
+        with self._lock:
+            self._verifications.clear()
+
+    def _init(self, fields: Dict[str, Any]) -> Outcome:
+        if fields.get("encryptType"):
+            # SM2 is not decrypted here yet; the real service says this when it can't.
+            return 501, MESSAGES[501], None
+        wrong = _wrong_init_field(fields)
+        if wrong is None and fields["sceneId"] != self.scene_id:
+            wrong = "sceneId"
+        if wrong is not None:
+            return _not_valid(wrong)
+        with self._lock:
+            known = (item.outer_order_no for item in self._verifications.values())
+            if fields["outerOrderNo"] in known:
+                return _not_valid("outerOrderNo")
+            verification = Verification(fields, self.certify_url_base, self._clock())
+            self._verifications[verification.certify_id] = verification
+        data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
+        return 200, MESSAGES[200], data
+
+    def _query(self, fields: Mapping[str, Any]) -> Outcome:
+        certify_id = fields.get("certifyId")
+        verification = self.find(certify_id) if isinstance(certify_id, str) else None
+        if verification is None:
+            return _not_valid("certifyId")
+        if fields.get("sceneId") != verification.scene_id:
+            return _not_valid("sceneId")
+        # Not done yet is an F too.
+        passed = "T" if verification.state == PASSED else "F"
+        return 200, MESSAGES[200], {"passed": passed, "identityInfo": "", "materialInfo": ""}
+
+
+def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
+    """Return the wire name of the first field that breaks its rule."""
+    rules = (
+        ("sceneId", r"[0-9]+"),
+        ("outerOrderNo", r"[A-Za-z0-9]{1,32}"),
+        ("bizCode", r"FACE|FACE_SDK"),
+        ("identityType", r"CERT_INFO"),
+        ("certType", r"IDENTITY_CARD"),
+        ("certName", r"(?s).*\S.*"),
+        ("certNo", r"(?s).*\S.*"),
+        ("returnUrl", r"(?s).*"),
+    )
+    for name, rule in rules:
+        value = fields.get(name)
+        if not isinstance(value, str) or not re.fullmatch(rule, value):
+            return name
+    if "callbackUrl" in fields and not _may_be_called(fields["callbackUrl"]):
+        return "callbackUrl"
+    if not isinstance(fields.get("callbackToken", ""), str):
+        return "callbackToken"
+    return None
+
+
+def _may_be_called(url: Any) -> bool:
+    """https:// as documented; http:// on this machine, where the sandbox is too."""
+    if not isinstance(url, str):
+        return False
+    try:
+        return bool(urlsplit(url).hostname) and (
+            url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
+        )
+    except ValueError:
+        return False
+
+
+def _not_valid(field: str) -> Outcome:
+    return 400, "%s: %s" % (MESSAGES[400], field), None
