@@ -57,7 +57,7 @@ class Client:
         from .gateway import Gateway
         from .wire import Wire
 
-        self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
+        self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
         self._attempts = settings.check_attempts(attempts)
         self._credentials = Credentials(credentials)

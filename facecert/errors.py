@@ -68,6 +68,8 @@ class FacecertError(Exception):
         text = str(self.args[0]) if self.args else ""
         if self.service_message:
             text += " It said: %s" % self.service_message
+        if self.outer_order_no and self.outcome == UNKNOWN:
+            text += " (outer_order_no %s)" % self.outer_order_no
         return "%s: %s" % (" ".join(head), text) if head else text
 
 

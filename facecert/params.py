@@ -10,11 +10,10 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidParameter
-from .settings import is_loopback
+from .settings import check_scene_id, is_loopback
 
 BIZ_CODES = ("FACE", "FACE_SDK")
 
-_SCENE_ID = "[0-9]{1,32}"
 _ORDER_NO = "[A-Za-z0-9]{1,32}"
 _CERTIFY_ID = "[A-Za-z0-9_-]{1,64}"
 _LONE_SURROGATE = "[\ud800-\udfff]"
@@ -119,22 +118,6 @@ def query_parameters(
     return ServiceParameters(fields, private=tuple(private), repeatable=True)
 
 
-def check_scene_id(scene_id: Optional[str]) -> str:
-    """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
-    if scene_id is None:
-        raise InvalidParameter(
-            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
-            " (the console shows it, e.g. 1000000006)",
-            field="scene_id",
-        )
-    if not isinstance(scene_id, str) or not re.fullmatch(_SCENE_ID, scene_id):
-        raise InvalidParameter(
-            "scene_id must be a string of digits as the console shows it, e.g. '1000000006'",
-            field="scene_id",
-        )
-    return scene_id
-
-
 def _text(field: str, value: Optional[str]) -> str:
     """Return a text without the blanks around it that a web form leaves."""
     if not isinstance(value, str) or not value.strip():
@@ -171,6 +154,7 @@ def _add_extra(fields: Dict[str, Any], extra: Mapping[str, Any]) -> List[str]:
             raise InvalidParameter(
                 "extra may only hold fields that have no argument of their own", field="extra"
             )
+    _serialise(extra)
     fields.update(extra)
     return list(_texts(extra))
 

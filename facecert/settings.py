@@ -1,7 +1,7 @@
 """What a Client is set up with: its arguments checked, or read from the environment."""
 
 import re
-from typing import Any, Callable, Dict, Mapping, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidParameter
@@ -47,6 +47,22 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     return url
 
 
+def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
+    """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
+    if scene_id is None:
+        raise InvalidParameter(
+            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
+            " (the console shows it, e.g. 1000000006)",
+            field=field,
+        )
+    if not isinstance(scene_id, str) or not re.fullmatch("[0-9]{1,32}", scene_id):
+        raise InvalidParameter(
+            "%s must be a string of digits as the console shows it, e.g. '1000000006'" % field,
+            field=field,
+        )
+    return scene_id
+
+
 def check_seconds(value: float, field: str) -> float:
     """Return a time-out in seconds: more than 0, at most 600."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
@@ -63,10 +79,6 @@ def check_attempts(value: int, field: str = "attempts") -> int:
     return value
 
 
-def _text(value: str, field: str) -> str:
-    return value
-
-
 def _seconds(value: str, field: str) -> float:
     try:
         seconds = float(value)
@@ -76,12 +88,12 @@ def _seconds(value: str, field: str) -> float:
 
 
 def _whole(value: str, field: str) -> int:
-    return check_attempts(int(value) if value.isdigit() else 0, field)
+    return check_attempts(int(value) if value.isdecimal() else 0, field)
 
 
 #: Environment variable -> (argument of Client, how to read it).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
-    "FACECERT_SCENE_ID": ("scene_id", _text),
+    "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),

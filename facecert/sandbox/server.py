@@ -111,6 +111,11 @@ class Sandbox:
         if not self._service.submit(certify_id, passed):
             raise ValueError("The verification is expired or was submitted before.")
 
+    def is_submitted(self, certify_id: str) -> bool:
+        """Tell whether the person did it, passed or not."""
+        verification = self._service.find(certify_id)
+        return verification is not None and not verification.open
+
     def verifications(self) -> List[Verification]:
         """Return what was opened, the newest first."""
         return self._service.newest_first()

@@ -1,0 +1,20 @@
+"""``python -m facecert`` and the command ``facecert``."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say how to install what it needs."""
+    try:
+        from facecert.cli import cli
+    except ImportError as error:
+        if getattr(error, "name", None) != "click":
+            raise
+        sys.exit(
+            "The command line needs click. Install it with: python -m pip install 'facecert[cli]'"
+        )
+    cli(prog_name="facecert")
+
+
+if __name__ == "__main__":
+    main()

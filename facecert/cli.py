@@ -1,0 +1,177 @@
+"""The command line."""
+
+import os
+import sys
+import time
+from typing import Callable
+
+import click
+
+from . import __version__
+from .client import Client
+from .errors import FacecertError
+from .redact import mask_name, mask_number
+from .results import InitResult
+
+#: Nobody's: the last digit is not the checksum of the others.
+DEMO_PERSON = ("张三", "330103199001011234")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="facecert")
+def cli() -> None:
+    """Real-person verification with Alibaba Cloud, from the server's side.
+
+    Start with: facecert demo
+    """
+
+
+@cli.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8180, show_default=True)
+def sandbox(port: int) -> None:
+    """Run the sandbox for other programs until Ctrl-C.
+
+    Prints what they have to set. It listens on this machine only.
+
+    Example: facecert sandbox --port 8180
+    """
+    from .sandbox import Sandbox
+
+    try:
+        running = Sandbox(port=port).start()
+    except OSError as error:
+        raise click.ClickException(
+            "Port %d cannot be had: %s. Choose another with --port." % (port, error.strerror)
+        )
+    click.echo("The sandbox listens; open %s in a browser. It verifies nobody." % running.endpoint)
+    click.echo("Set this for the program that you want to try:\n")
+    for name, value in (
+        ("FACECERT_ENDPOINT", running.endpoint),
+        ("FACECERT_SCENE_ID", running.scene_id),
+        ("ALIBABA_CLOUD_ACCESS_KEY_ID", running.access_key_id),
+        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", running.access_key_secret),
+    ):
+        click.echo("  export %s=%s" % (name, value))
+    click.echo("\nStop it with Ctrl-C.")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        click.echo("Stopped.")
+    finally:
+        running.stop()
+
+
+@cli.command()
+@click.option("--page", is_flag=True, help="Let you do the verification in a browser.")
+@click.option(
+    "--live", is_flag=True, help="Against Alibaba Cloud, with the standard credential chain."
+)
+@click.option(
+    "--minutes", type=click.FloatRange(0, 30), default=30, help="How long to wait for the person."
+)
+def demo(page: bool, live: bool, minutes: float) -> None:
+    """Show one verification from init to query, step by step.
+
+    Without options everything happens on this machine, and nobody is needed.
+
+    With --live it happens at FACECERT_ENDPOINT (by default Alibaba Cloud), with a real person, and
+    may cost money. Set FACECERT_SCENE_ID. Name and number are asked for, or taken from
+    FACECERT_CERT_NAME and FACECERT_CERT_NO; not from the command line, which other users of the
+    machine can read.
+
+    Example: facecert demo --page
+    """
+    try:
+        if live:
+            _demo_live(minutes)
+        else:
+            _demo_sandbox(page, minutes)
+    except FacecertError as error:
+        raise click.ClickException("%s: %s" % (type(error).__name__, error))
+
+
+def _demo_sandbox(page: bool, minutes: float) -> None:
+    from .sandbox import Sandbox
+
+    name, number = DEMO_PERSON
+    with Sandbox() as sandbox, sandbox.client() as client:
+        click.echo("A sandbox stands in for Alibaba Cloud: %s" % sandbox.endpoint)
+        opened = _show_init(client, name, number)
+        if page:
+            _step(2, "The person goes to certify_url: that is you. Open it in a browser.")
+            click.echo("   %s" % opened.certify_url)
+            done = _wait(lambda: sandbox.is_submitted(opened.certify_id), minutes)
+            if not done:
+                click.echo("   Nobody submitted it; query says so.")
+        else:
+            _step(2, "The person goes to certify_url. Here the sandbox does it for them.")
+            sandbox.complete(opened.certify_id, passed=True)
+            click.echo("   done")
+        _show_query(client, opened)
+        click.echo("\nNext: facecert demo --page, and README.rst, \"Going live\".")
+
+
+def _demo_live(minutes: float) -> None:
+    with Client.from_environment() as client:
+        if client.scene_id is None:
+            raise click.UsageError("Set FACECERT_SCENE_ID to your scene's number from the console.")
+        name = _ask("FACECERT_CERT_NAME", "Name")
+        number = _ask("FACECERT_CERT_NO", "Document number")
+        click.echo("Endpoint: %s" % client.endpoint)
+        opened = _show_init(client, name, number)
+        _step(2, "The person opens certify_url in Alipay (on a PC: as a QR code to scan).")
+        click.echo("   %s" % opened.certify_url)
+        click.echo("   Waiting for a pass. Who failed looks like who is not done: Ctrl-C ends it.")
+        try:
+            _wait(lambda: client.query(opened.certify_id).passed, minutes)
+        except KeyboardInterrupt:
+            click.echo("   not waiting any longer")
+        _show_query(client, opened)
+
+
+def _ask(variable: str, prompt: str) -> str:
+    value = os.environ.get(variable)
+    if not value and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask on. Set %s." % variable)
+    return value or str(click.prompt(prompt, hide_input=True))
+
+
+def _show_init(client: Client, name: str, number: str) -> InitResult:
+    _step(1, "Open a verification.")
+    shown = (mask_name(name), mask_number(number))
+    click.echo('   opened = facecert.init(cert_name="%s", cert_no="%s", return_url="")' % shown)
+    opened = client.init(cert_name=name, cert_no=number, return_url="")
+    for field, remark in (
+        ("certify_id", "keep it: the bill is by this id"),
+        ("outer_order_no", "made for you; pass your own order's number instead"),
+        ("certify_url", "send the person there; good for one submission"),
+        ("expires_at", "30 minutes on"),
+        ("request_id", "Alibaba Cloud's support asks for it"),
+    ):
+        click.echo("   opened.%-15s # %s" % (field, remark))
+        click.echo("       %s" % getattr(opened, field))
+    return opened
+
+
+def _show_query(client: Client, opened: InitResult) -> None:
+    _step(3, "Ask how it went. Only this is the truth, whatever a browser or a callback says.")
+    click.echo("   answer = facecert.query(opened.certify_id)")
+    answer = client.query(opened.certify_id)
+    remark = "the person passed" if answer.passed else "failed, or not done yet"
+    click.echo("   answer.passed          # %s" % remark)
+    click.echo("       %s" % answer.passed)
+
+
+def _step(number: int, text: str) -> None:
+    click.echo("\n%s" % click.style("%d. %s" % (number, text), bold=True))
+
+
+def _wait(done: Callable[[], bool], minutes: float) -> bool:
+    """Ask every two seconds until it is done or the time is over."""
+    end = time.monotonic() + minutes * 60
+    while not done():
+        if time.monotonic() >= end:
+            return False
+        time.sleep(min(2.0, max(0.0, end - time.monotonic())))
+    return True

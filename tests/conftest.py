@@ -1,0 +1,128 @@
+"""Shared by all tests: loopback only, a clean environment, frozen clocks, sandboxes."""
+
+import ipaddress
+import json
+import os
+import pathlib
+import socket
+import ssl
+import subprocess
+import sys
+
+import pytest
+
+# Before alibabacloud_credentials is imported: it reads the environment once, then.
+for _variable in list(os.environ):
+    if _variable.upper().startswith(("ALIBABA_CLOUD_", "ALIYUN_", "FACECERT_")) or (
+        _variable.upper().endswith("_PROXY")
+    ):
+        del os.environ[_variable]
+os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+
+#: What must never be seen outside a request's body.
+NAME = "欧阳测试甲"
+NUMBER = "11010119800101999X"
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+VECTORS = ROOT / "tests" / "vectors"
+
+
+@pytest.fixture(autouse=True)
+def loopback_only(monkeypatch):
+    """Refuse every connection that would leave this machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            assert ipaddress.ip_address(host).is_loopback, "a test wants to reach %s" % host
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(autouse=True)
+def clean_home(monkeypatch, tmp_path_factory):
+    """Keep the credential chain away from the profiles of whoever runs the tests."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    for variable in ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+class Clock:
+    """A clock that moves only when it is told."""
+
+    def __init__(self, now=1_800_000_000.0):
+        self.now = now
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def sandbox(facecert_sandbox):
+    return facecert_sandbox
+
+
+@pytest.fixture
+def client(sandbox):
+    """A client of the sandbox that notes its pauses in ``.pauses`` and does not wait."""
+    with sandbox.client(read_timeout=0.5) as client:
+        client.pauses = []
+        client._sleep = client.pauses.append
+        client._jitter = lambda: 0.5
+        yield client
+
+
+@pytest.fixture
+def person():
+    return {"cert_name": NAME, "cert_no": NUMBER}
+
+
+@pytest.fixture(scope="session")
+def authority():
+    """A certificate authority of our own."""
+    import trustme
+
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_sandbox(authority, monkeypatch, tmp_path):
+    """A sandbox over TLS for the names localhost, 127.0.0.1 and gateway.test, and trust in it."""
+    from facecert.sandbox import Sandbox
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost", "127.0.0.1", "gateway.test").configure_cert(context)
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", str(bundle))
+    with Sandbox(ssl_context=context) as sandbox:
+        yield sandbox
+
+
+def run_python(code, *, env=None, cwd=None, check=True):
+    """Run code in a fresh interpreter and return its standard output."""
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
+    environ.update(env or {})
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=environ,
+        cwd=str(cwd) if cwd else None,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        timeout=60,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done.stdout if check else done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def signed_requests():
+    return json.loads((VECTORS / "signed_requests.json").read_text(encoding="utf-8"))

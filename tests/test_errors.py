@@ -1,0 +1,66 @@
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+
+from facecert import errors
+from facecert.errors import FacecertError
+
+ALL = [
+    cls
+    for _, cls in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(cls, FacecertError)
+]
+
+
+@pytest.mark.parametrize("cls", ALL)
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.copy,
+        copy.deepcopy,
+        lambda error: pickle.loads(pickle.dumps(error)),
+        lambda error: pickle.loads(pickle.dumps(error, 2)),
+    ],
+)
+def test_survives_pickle_and_copy(cls, again):
+    error = cls("words", code="A.B", request_id="R-1", outcome="unknown", retryable=True)
+    error.outer_order_no = "order1"
+    twin = again(error)
+    assert type(twin) is cls
+    assert str(twin) == str(error) and twin.args == error.args
+    assert vars(twin) == vars(error)
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    drawn = re.findall(r"^    (?:[|` ]*-- )?([A-Z]\w+)", errors.__doc__, re.M)
+    assert sorted(drawn) == sorted(cls.__name__ for cls in ALL)
+    under_gateway = re.findall(r"\|   [|`]-- (\w+)", errors.__doc__)
+    assert sorted(under_gateway) == ["ClockSkew", "SignatureError", "Throttled"]
+    for cls in ALL:
+        parent = errors.GatewayError if cls.__name__ in under_gateway else FacecertError
+        assert cls is FacecertError or cls.__bases__[0] is parent
+
+
+def test_the_builtin_parents():
+    assert issubclass(errors.InvalidParameter, ValueError)
+    assert issubclass(errors.DependencyError, ImportError)
+
+
+def test_str_begins_with_code_and_request_id():
+    error = errors.ServiceError("Words.", code=402, request_id="R-1", service_message="超出")
+    assert str(error) == "402 (RequestId R-1): Words. It said: 超出"
+    assert str(errors.NoAnswer("Words.")) == "Words."
+    assert str(errors.FacecertError()) == ""
+
+
+def test_an_unknown_outcome_names_the_order():
+    assert "order7" in str(errors.NoAnswer("Words.", outer_order_no="order7"))
+    assert "order7" not in str(errors.ConnectionFailed("Words.", outer_order_no="order7"))
+
+
+def test_evidence_must_be_an_attribute_of_the_class():
+    with pytest.raises(TypeError):
+        errors.NoAnswer("Words.", http_status=500)

@@ -1,0 +1,171 @@
+import json
+import re
+
+import pytest
+from conftest import NAME, NUMBER
+
+from facecert import InvalidParameter, params
+
+GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
+
+
+def fields(**arguments):
+    return json.loads(params.init_parameters(**dict(GOOD, **arguments)).json)
+
+
+def test_the_documented_fields_of_init():
+    assert fields(outer_order_no="order1") == {
+        "method": "init",
+        "sceneId": "1000000006",
+        "outerOrderNo": "order1",
+        "bizCode": "FACE",
+        "identityType": "CERT_INFO",
+        "certType": "IDENTITY_CARD",
+        "certName": NAME,
+        "certNo": NUMBER,
+        "returnUrl": "",
+    }
+
+
+def test_optional_fields_of_init():
+    given = fields(
+        biz_code="FACE_SDK",
+        return_url="myapp://back",
+        callback_url="https://shop.example/verified",
+        callback_token="token",
+        extra={"newField": {"a": [1]}},
+    )
+    assert given["bizCode"] == "FACE_SDK"
+    assert given["returnUrl"] == "myapp://back"
+    assert given["callbackUrl"] == "https://shop.example/verified"
+    assert given["callbackToken"] == "token"
+    assert given["newField"] == {"a": [1]}
+
+
+def test_a_made_order_number_is_new_every_time_and_within_the_rule():
+    made = {fields()["outerOrderNo"] for _ in range(100)}
+    assert len(made) == 100
+    assert all(re.fullmatch("[0-9a-f]{32}", number) for number in made)
+
+
+def test_return_url_none_is_sent_as_empty_text_because_null_breaks_it():
+    assert fields(return_url=None)["returnUrl"] == ""
+
+
+@pytest.mark.parametrize(
+    "number, sent",
+    [
+        ("11010119800101999x", "11010119800101999X"),
+        ("  11010119800101999X\n", "11010119800101999X"),
+        ("810000199408230021", "810000199408230021"),
+        ("H1234567x", "H1234567x"),
+    ],
+)
+def test_document_numbers(number, sent):
+    assert fields(cert_no=number)["certNo"] == sent
+
+
+def test_names_keep_everything_but_the_blanks_around_them():
+    assert fields(cert_name=" 阿凡提·𠮷 x ")["certName"] == "阿凡提·𠮷 x"
+
+
+BAD = [
+    ("scene_id", None),
+    ("scene_id", ""),
+    ("scene_id", "10000 00006"),
+    ("scene_id", "１０００"),
+    ("scene_id", 1000000006),
+    ("scene_id", "1000000006\n"),
+    ("outer_order_no", "a" * 33),
+    ("outer_order_no", "a-b"),
+    ("outer_order_no", ""),
+    ("outer_order_no", "订单"),
+    ("outer_order_no", "abc\n"),
+    ("outer_order_no", 17),
+    ("cert_name", ""),
+    ("cert_name", " \t"),
+    ("cert_name", None),
+    ("cert_name", "x\ud800y"),
+    ("cert_no", ""),
+    ("cert_no", None),
+    ("cert_no", 110101198001019990),
+    ("biz_code", "FACES"),
+    ("biz_code", ""),
+    ("biz_code", None),
+    ("return_url", 5),
+    ("callback_url", "http://shop.example/verified"),
+    ("callback_url", "http://127.0.0.1/verified"),
+    ("callback_url", "https://"),
+    ("callback_url", "https://[bad"),
+    ("callback_url", "shop.example"),
+    ("callback_url", ""),
+    ("callback_token", ""),
+    ("callback_token", 5),
+    ("extra", {"certName": "SECRETVALUE"}),
+    ("extra", {"callbackUrl": "http://SECRETVALUE"}),
+    ("extra", {5: "SECRETVALUE"}),
+    ("extra", {"": "SECRETVALUE"}),
+    ("extra", {"new": object()}),
+    ("extra", {"new": float("nan")}),
+    ("extra", ["SECRETVALUE"]),
+]
+
+
+@pytest.mark.parametrize("field, value", BAD)
+def test_bad_input_names_the_field_and_never_the_value(field, value):
+    with pytest.raises(InvalidParameter) as caught:
+        params.init_parameters(**dict(GOOD, **{field: value}))
+    error = caught.value
+    assert error.field == field
+    assert error.outcome == "not sent" and not error.retryable
+    assert error.__cause__ is None and error.__context__ is None
+    shown = str(error) + repr(error)
+    assert "SECRETVALUE" not in shown and NAME not in shown and NUMBER not in shown
+    if isinstance(value, str) and len(value.strip()) > 1 and value != "https://":
+        assert value not in shown
+
+
+def test_a_circular_extra_is_refused():
+    circle = {}
+    circle["new"] = circle
+    with pytest.raises(InvalidParameter) as caught:
+        params.init_parameters(**dict(GOOD, extra=circle))
+    assert caught.value.field == "extra"
+
+
+def test_http_callbacks_are_for_this_machine_with_a_sandbox_here():
+    url = "http://localhost:5000/verified"
+    assert fields(callback_url=url, loopback=True)["callbackUrl"] == url
+    with pytest.raises(InvalidParameter):
+        fields(callback_url="http://shop.example/verified", loopback=True)
+
+
+def test_query_fields():
+    parameters = params.query_parameters("ab" * 16, scene_id="1", extra={"new": 1})
+    assert json.loads(parameters.json) == {
+        "method": "query",
+        "certifyId": "ab" * 16,
+        "sceneId": "1",
+        "new": 1,
+    }
+    assert parameters.repeatable
+
+
+@pytest.mark.parametrize("certify_id", ["", None, "a b", "x" * 65, "id&x", 5])
+def test_query_refuses(certify_id):
+    with pytest.raises(InvalidParameter) as caught:
+        params.query_parameters(certify_id, scene_id="1")
+    assert caught.value.field == "certify_id"
+
+
+def test_only_query_may_be_repeated_and_neither_shows_anything():
+    parameters = params.init_parameters(**dict(GOOD, outer_order_no="order1"))
+    assert not parameters.repeatable
+    assert repr(parameters) == "<ServiceParameters init order1>"
+
+
+def test_what_must_not_be_shown():
+    private = params.init_parameters(
+        **dict(GOOD, cert_no="11010119800101999x ", callback_token="tok", extra={"a": ["deep"]})
+    ).private
+    assert {NAME, "11010119800101999X", "11010119800101999x ", "tok", "deep"} <= set(private)
