@@ -51,7 +51,7 @@ class Answer:
 
 
 #: Code -> (what it means and what to do, outcome). Any other Code may hide a success.
-SERVICE_CODES = {
+SERVICE_CODES: Dict[int, Tuple[str, str]] = {
     400: (
         "The service found a field not valid. Check scene_id, that outer_order_no is new, and"
         " that certify_id belongs to scene_id.",
@@ -70,10 +70,10 @@ SERVICE_CODES = {
         " Check the public key.",
         REFUSED,
     ),
-}  # type: Dict[int, Tuple[str, str]]
+}
 
 #: Pattern of a dotted name -> (error, what it means and what to do).
-GATEWAY_CODES = (
+GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
     ("Throttling.*", Throttled, "Too many calls a second for this account. Slow down."),
     (
         "SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*",
@@ -93,7 +93,7 @@ GATEWAY_CODES = (
         "The gateway found the request malformed. Check endpoint; if that is right, report it to"
         " facecert.",
     ),
-)  # type: Tuple[Tuple[str, Type[GatewayError], str], ...]
+)
 
 
 def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
@@ -125,7 +125,9 @@ def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
     )
 
 
-def _service_error(code: int, envelope: Mapping[str, Any], private: Tuple[str, ...]) -> ServiceError:
+def _service_error(
+    code: int, envelope: Mapping[str, Any], private: Tuple[str, ...]
+) -> ServiceError:
     meaning, outcome = SERVICE_CODES.get(
         code, ("The service answered with a Code that its documentation does not list.", UNKNOWN)
     )
@@ -142,13 +144,13 @@ def _service_error(code: int, envelope: Mapping[str, Any], private: Tuple[str, .
 def _gateway_error(
     code: str, envelope: Mapping[str, Any], reply: Reply, private: Tuple[str, ...]
 ) -> FacecertError:
-    evidence = {
+    evidence: Dict[str, Any] = {
         "code": presentable(code, private),
         "request_id": _request_id(envelope),
         "http_status": reply.status,
         "retry_after": _retry_after(reply),
         "service_message": presentable(_text(envelope, "Message"), private),
-    }  # type: Dict[str, Any]
+    }
     for pattern, kind, meaning in GATEWAY_CODES:
         if re.fullmatch(pattern, code):
             if kind is ClockSkew:

@@ -61,6 +61,10 @@ class Client:
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
         self._attempts = settings.check_attempts(attempts)
         self._credentials = Credentials(credentials)
+        self._now = _utc_now
+        self._sleep = time.sleep
+        self._jitter = random.SystemRandom().random
+        # Last: the default client takes it as the sign that all is set.
         self._gateway = Gateway(
             Wire(
                 self.endpoint,
@@ -68,9 +72,6 @@ class Client:
                 read_timeout=settings.check_seconds(read_timeout, "read_timeout"),
             )
         )
-        self._now = _utc_now
-        self._sleep = time.sleep
-        self._jitter = random.SystemRandom().random
 
     @classmethod
     def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> "Client":
@@ -146,7 +147,8 @@ class Client:
             raise error
         finally:
             # A crash report shows this frame's variables.
-            del cert_name, cert_no, callback_token, extra
+            del cert_name, cert_no, scene_id, biz_code, outer_order_no
+            del return_url, callback_url, callback_token, extra
 
     def query(
         self,
@@ -178,13 +180,15 @@ class Client:
             )
             return self._call(
                 parameters,
-                lambda answer, sent_at: results.read_query(answer, certify_id=certify_id),
+                lambda answer, sent_at: results.read_query(
+                    answer, certify_id=str(parameters.certify_id)
+                ),
             )
         except FacecertError as error:
             forget_frames(error, outer)
             raise error
         finally:
-            del extra
+            del certify_id, scene_id, extra
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""
@@ -231,11 +235,11 @@ class _DefaultClient(Client):
         pass
 
     def __getattr__(self, name: str) -> Any:
-        # Only reached for an attribute that Client.__init__ has not set yet.
-        if name.startswith("__"):
+        # Only reached for what Client.__init__ has not set, or has not set yet.
+        if name.startswith("__") or "_gateway" in self.__dict__:
             raise AttributeError(name)
         Client.__init__(self, **settings.from_environment(os.environ))
-        return self.__dict__[name]
+        return getattr(self, name)
 
 
 def _utc_now() -> datetime:

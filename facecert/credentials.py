@@ -39,7 +39,7 @@ class Snapshot:
         self.security_token = security_token or None
 
     def __repr__(self) -> str:
-        return "<Snapshot %s>" % ("AccessKey with STS token" if self.security_token else "AccessKey")
+        return "<Snapshot with STS token>" if self.security_token else "<Snapshot>"
 
     @property
     def private(self) -> Tuple[str, ...]:
@@ -126,9 +126,9 @@ def _piecewise(source: Any) -> Snapshot:
     """Read three getters until they did not straddle a refresh."""
     for _ in range(3):
         access_key_id = source.get_access_key_id()
-        snapshot = Snapshot(access_key_id, source.get_access_key_secret(), source.get_security_token())
+        secret, token = source.get_access_key_secret(), source.get_security_token()
         if source.get_access_key_id() == access_key_id:
-            return snapshot
+            return Snapshot(access_key_id, secret, token)
     raise CredentialsError("The credentials changed three times while they were read.")
 
 

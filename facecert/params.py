@@ -26,7 +26,7 @@ _NAMED = frozenset(
 
 
 class ServiceParameters:
-    """The fields of one call. Its repr names the method and the order number, nothing else."""
+    """The fields of one call. Its repr names the method and the order number or certify_id."""
 
     def __init__(
         self, fields: Mapping[str, Any], *, private: Tuple[str, ...] = (), repeatable: bool = False
@@ -39,9 +39,10 @@ class ServiceParameters:
         self.repeatable = repeatable
         self.method: str = fields["method"]
         self.outer_order_no: Optional[str] = fields.get("outerOrderNo")
+        self.certify_id: Optional[str] = fields.get("certifyId")
 
     def __repr__(self) -> str:
-        return "<ServiceParameters %s %s>" % (self.method, self.outer_order_no or "")
+        return "<ServiceParameters %s %s>" % (self.method, self.outer_order_no or self.certify_id)
 
 
 def init_parameters(
@@ -77,6 +78,11 @@ def init_parameters(
     if not isinstance(outer_order_no, str) or not re.fullmatch(_ORDER_NO, outer_order_no):
         raise InvalidParameter(
             "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
+        )
+    if len(number) >= 8 and number in outer_order_no:
+        raise InvalidParameter(
+            "outer_order_no must not hold the document number: it is shown in logs and callbacks",
+            field="outer_order_no",
         )
     fields = {
         "method": "init",

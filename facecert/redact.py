@@ -68,7 +68,7 @@ def forget_frames(error: BaseException, outer: Optional[BaseException] = None) -
         outer: what the caller was already handling; it is not ours to touch.
     """
     seen = {id(None), id(outer)}
-    pending = [error]  # type: List[Optional[BaseException]]
+    pending: List[Optional[BaseException]] = [error]
     while pending:
         link = pending.pop()
         if id(link) not in seen and link is not None:

@@ -31,7 +31,7 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     Plain HTTP is refused unless the host is loopback: the body carries a name and a number.
     """
     if not isinstance(endpoint, str) or not endpoint.strip():
-        raise InvalidParameter("%s must be a URL such as %s" % (field, DEFAULT_ENDPOINT), field=field)
+        raise InvalidParameter("%s must be a URL, https://host[:port]" % field, field=field)
     url = endpoint.strip().rstrip("/")
     if "://" not in url:
         url = "https://" + url

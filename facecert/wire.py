@@ -4,7 +4,6 @@ The only module that imports ``urllib3``. It tells apart what was never sent fro
 been done.
 """
 
-import logging
 import os
 import re
 import ssl
@@ -49,7 +48,7 @@ class Wire:
     def __init__(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> None:
         self._endpoint = endpoint
         self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
-        self._pools = {}  # type: Dict[int, urllib3.PoolManager]
+        self._pools: Dict[int, urllib3.PoolManager] = {}
 
     def post(self, form: bytes) -> Reply:
         """Send a form once and return what came back, whatever its status.
@@ -161,7 +160,7 @@ class _HTTPSPool(_FreshConnections, urllib3.HTTPSConnectionPool):
 
 
 def _open_pool(endpoint: str) -> urllib3.PoolManager:
-    options = {"maxsize": _CONNECTIONS}  # type: Dict[str, Any]
+    options: Dict[str, Any] = {"maxsize": _CONNECTIONS}
     if endpoint.startswith("https://"):
         options["ssl_context"] = _tls_context()
     proxy = _proxy(endpoint)

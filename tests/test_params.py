@@ -82,6 +82,8 @@ BAD = [
     ("outer_order_no", "订单"),
     ("outer_order_no", "abc\n"),
     ("outer_order_no", 17),
+    ("outer_order_no", NUMBER),
+    ("outer_order_no", "order" + NUMBER),
     ("cert_name", ""),
     ("cert_name", " \t"),
     ("cert_name", None),

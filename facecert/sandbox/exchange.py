@@ -57,7 +57,7 @@ class Exchange:
     """Takes a call past the gate and the faults to the service, and its answer back."""
 
     def __init__(self, gate: Gate, service: Service) -> None:
-        self.requests = []  # type: List[ReceivedRequest]
+        self.requests: List[ReceivedRequest] = []
         self.faults = Faults()
         self._gate = gate
         self._service = service
@@ -88,7 +88,7 @@ class Exchange:
         except Refusal as refusal:
             return _json(refusal.status, _refused(refusal, request_id))
         code, message, data = outcome
-        envelope = {"RequestId": request_id, "Message": message, "Code": code}  # type: Dict[str, Any]
+        envelope: Dict[str, Any] = {"RequestId": request_id, "Message": message, "Code": code}
         if data is not None:
             envelope["Data"] = data
         return self._spoilt(fault, _json(200, faults.bend(fault, envelope)))

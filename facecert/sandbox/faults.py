@@ -55,7 +55,7 @@ class Faults:
     """The faults that wait for their calls, first come, first struck."""
 
     def __init__(self) -> None:
-        self._waiting = []  # type: List[Fault]
+        self._waiting: List[Fault] = []
         self._released = threading.Event()
         self._lock = threading.Lock()
 
@@ -95,7 +95,7 @@ def instead(fault: Optional[Fault]) -> Optional[Outcome]:
     if fault is None:
         return None
     if fault.name == HTTP_503:
-        raise Refusal("ServiceUnavailable", 503, "The request has failed due to a temporary failure.")
+        raise Refusal("ServiceUnavailable", 503, "The request has failed temporarily.")
     if fault.name == THROTTLED:
         raise Refusal("Throttling.User", 400, "Request was denied due to user flow control.")
     code = CODES.get(fault.name)

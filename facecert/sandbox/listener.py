@@ -41,7 +41,7 @@ class Listener:
         self._application = application
         self._clock = clock
         self._tls = tls
-        self._server = None  # type: Optional[_Server]
+        self._server: Optional[_Server] = None
         self.port = port
 
     def open(self) -> None:
@@ -49,9 +49,8 @@ class Listener:
         if self._server is None:
             self._server = _Server(self.port, self._application, self._clock, self._tls)
             self.port = self._server.server_address[1]
-            threading.Thread(
-                target=self._server.serve_forever, args=(0.02,), name="facecert-sandbox", daemon=True
-            ).start()
+            serve = self._server.serve_forever
+            threading.Thread(target=serve, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening and cut every connection: the next one is refused."""
@@ -77,7 +76,7 @@ class _Server(ThreadingMixIn, TCPServer):
         self.application = application
         self.clock = clock
         self._tls = tls
-        self._connections = set()  # type: Set[socket.socket]
+        self._connections: Set[socket.socket] = set()
         super().__init__((HOST, port), _Handler)
         self.base_environ = {
             "SERVER_NAME": HOST,
@@ -126,14 +125,14 @@ class _Handler(WSGIRequestHandler):
     def answer(self) -> None:
         length = self.headers.get("Content-Length", "0")
         body = self.rfile.read(int(length) if length.isdigit() else 0)
-        cut_instead = []  # type: List[Callable[[], bool]]
+        cut_instead: List[Callable[[], bool]] = []
         environ = dict(self.get_environ())
         environ.update(
             {
                 "REMOTE_PORT": str(self.client_address[1]),
                 CUT_INSTEAD: cut_instead,
                 "wsgi.version": (1, 0),
-                "wsgi.url_scheme": "https" if isinstance(self.connection, ssl.SSLSocket) else "http",
+                "wsgi.url_scheme": "http",
                 "wsgi.input": io.BytesIO(body),
                 "wsgi.errors": io.StringIO(),
                 "wsgi.multithread": True,

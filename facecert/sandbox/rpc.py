@@ -78,9 +78,9 @@ class Gate:
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.access_keys = {}  # type: Dict[str, AccessKey]
+        self.access_keys: Dict[str, AccessKey] = {}
         self._clock = clock
-        self._used_nonces = {}  # type: Dict[str, float]
+        self._used_nonces: Dict[str, float] = {}
         self._lock = threading.Lock()
 
     def check(self, method: str, pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
@@ -95,7 +95,7 @@ class Gate:
         """
         if method != "POST":
             raise Refusal("UnsupportedHTTPMethod", 400, "This http method is not supported.")
-        parameters = {}  # type: Dict[str, str]
+        parameters: Dict[str, str] = {}
         for name, value in pairs:
             if name in parameters:
                 raise Refusal("InvalidParameter", 400, "The parameter %s is repeated." % name)

@@ -51,7 +51,7 @@ class Sandbox:
         self._scheme = "http" if ssl_context is None else "https"
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
-        self._reopening = None  # type: Optional[threading.Timer]
+        self._reopening: Optional[threading.Timer] = None
         self.allow(access_key_id, access_key_secret, security_token)
 
     @property

@@ -75,7 +75,7 @@ class Service:
         self.certify_url_base = ""
         self._clock = clock
         self._lock = threading.Lock()
-        self._verifications = {}  # type: Dict[str, Verification]
+        self._verifications: Dict[str, Verification] = {}
 
     def execute(self, service: str, service_parameters: str) -> Outcome:
         """Return (Code, Message, Data) for one call."""

@@ -1,0 +1,194 @@
+"""Name, number, secrets and tokens are found nowhere but in the body of a request."""
+
+import base64
+import io
+import json
+import logging
+import os
+import sys
+import traceback
+import warnings
+from urllib.parse import quote
+
+import pytest
+from conftest import NAME, NUMBER
+
+import facecert
+from facecert.sandbox import Sandbox
+from facecert.sandbox.faults import FAULTS
+
+SECRET = "canary-secret-4b1f0c"
+TOKEN = "canary-sts-token-9d2e+/="
+CALLBACK_TOKEN = "canary-callback-token-77a1"
+CANARIES = (NAME, NUMBER, SECRET, TOKEN, CALLBACK_TOKEN)
+
+
+def spellings(text):
+    raw = text.encode("utf-8")
+    yield text
+    yield quote(text, safe="")
+    yield quote(quote(text, safe=""), safe="")
+    yield json.dumps(text)[1:-1]
+    for before in range(3):
+        # Base64 without the characters that depend on what stands before and behind.
+        encoded = base64.b64encode(b"x" * before + raw).decode().rstrip("=")
+        yield encoded[before and before + 1 : -2]
+
+
+def found_in(shown):
+    return [
+        (text, spelling)
+        for text in CANARIES
+        for spelling in spellings(text)
+        if spelling in shown or spelling.lower() in shown.lower()
+    ]
+
+
+def test_the_search_finds_what_it_looks_for():
+    for text in CANARIES:
+        for wrapped in (
+            "x%sx" % text,
+            quote(quote(text, safe=""), safe=""),
+            json.dumps({"a": text}),
+            base64.b64encode(("ab" + text + "cd").encode()).decode(),
+        ):
+            assert found_in(wrapped), wrapped
+
+
+@pytest.fixture
+def everything_shown(monkeypatch):
+    """Every log record of every logger, standard output and error, as one text."""
+    shown = io.StringIO()
+    handler = logging.StreamHandler(shown)
+    handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s %(pathname)s"))
+    root = logging.getLogger()
+    levels = {root: root.level}
+    for name in list(logging.Logger.manager.loggerDict):
+        logger = logging.getLogger(name)
+        levels[logger] = logger.level
+        logger.setLevel(logging.DEBUG)
+    root.setLevel(logging.DEBUG)
+    root.addHandler(handler)
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stderr", shown)
+    yield shown
+    root.removeHandler(handler)
+    for logger, level in levels.items():
+        logger.setLevel(level)
+
+
+def show_error(shown, error):
+    """Everything a log, a debug page, a crash reporter or a queue would make of an error."""
+    frames = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    own_frames = [frame for frame in frames.stack if not frame.filename.endswith("test_canary.py")]
+    for frame in own_frames:
+        print(frame.name, frame.locals, file=shown)
+    logging.getLogger("app").exception("it failed", exc_info=error)
+    link = error
+    while link is not None:
+        print(str(link), repr(link), link.args, vars(link), file=shown)
+        if link is not error:
+            assert link.__traceback__ is None
+        link = link.__cause__ or link.__context__
+    assert all(
+        link is None or link.__traceback__ is None for link in (error.__cause__, error.__context__)
+    )
+
+
+@pytest.mark.parametrize("sts", [False, True])
+def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, tls_sandbox):
+    shown = everything_shown
+    key = ("canary-id", SECRET, TOKEN) if sts else ("canary-id", SECRET)
+    tls_sandbox.allow(*key)
+    person = {"cert_name": NAME, "cert_no": NUMBER, "callback_token": CALLBACK_TOKEN,
+              "callback_url": "https://shop.example/"}  # fmt: skip
+    errors = 0
+    with tls_sandbox.client(credentials=key, read_timeout=0.3) as client:
+        client._sleep = lambda seconds: None
+        for fault in [None] + sorted(FAULTS):
+            for method in ("init", "query"):
+                opened = client.init(**person)
+                print(opened, client, client.__dict__, file=shown)
+                if fault:
+                    tls_sandbox.fail(fault, times=3, seconds=0.01)
+                try:
+                    if method == "init":
+                        print(client.init(**person), file=shown)
+                    else:
+                        print(client.query(opened.certify_id), file=shown)
+                except facecert.FacecertError as error:
+                    errors += 1
+                    show_error(shown, error)
+                tls_sandbox.heal()
+        for wrong in (
+            {"cert_name": "\ud800" + NAME},
+            {"biz_code": NAME},
+            {"callback_url": "http://%s/" % NUMBER},
+            {"outer_order_no": NUMBER + "-"},
+            {"scene_id": NUMBER},
+            {"extra": {"certNo": NUMBER}},
+            {"extra": {"x": {NAME}}},
+        ):
+            with pytest.raises(facecert.InvalidParameter) as caught:
+                client.init(**dict(person, **wrong))
+            show_error(shown, caught.value)
+
+    # A wrong secret: the gateway repeats the whole string to sign.
+    tls_sandbox.allow("canary-id", "another secret", *key[2:])
+    with tls_sandbox.client(credentials=key) as client:
+        with pytest.raises(facecert.SignatureError) as caught:
+            client.init(**person)
+        show_error(shown, caught.value)
+
+    assert errors >= 20
+    for request in tls_sandbox.requests:
+        assert request.query == {}
+        print(request, request.method, request.headers, file=shown)
+        assert not sts or request.form["SecurityToken"] == TOKEN
+        if request.service_parameters["method"] == "init":
+            assert request.service_parameters["certName"] == NAME
+    text = shown.getvalue()
+    assert "urllib3.connectionpool" in text and "it failed" in text and "facecert" in text
+    assert found_in(text) == []
+
+
+def test_the_chain_of_causes_is_kept_but_not_its_frames(sandbox, client):
+    sandbox.fail("cut", times=3)
+    with pytest.raises(facecert.NoAnswer) as caught:
+        client.init(cert_name=NAME, cert_no=NUMBER)
+    assert caught.value.__cause__ is not None
+    assert caught.value.__cause__.__traceback__ is None
+    names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert names[-1] == "init"
+
+
+def test_the_sandboxs_pages_mask_name_and_number(sandbox, client):
+    import urllib3
+
+    opened = client.init(cert_name=NAME, cert_no=NUMBER)
+    pool = urllib3.PoolManager()
+    for url in (sandbox.endpoint + "/", opened.certify_url):
+        page = pool.request("GET", url).data.decode("utf-8")
+        assert "欧****" in page and "1****************X" in page
+        assert found_in(page) == []
+    pool.clear()
+
+
+def test_warnings_are_errors_here():
+    with pytest.raises(UserWarning):
+        warnings.warn("x")
+
+
+def test_no_real_keys_reach_a_sandbox_by_mistake(sandbox):
+    with pytest.raises(ValueError):
+        Sandbox(access_key_id="LTAI5tAbcdefgh")
+    with pytest.raises(ValueError):
+        sandbox.allow("STS.NUgYrLnoC37mZZCNnAbez", "s", "t")
+    with sandbox.client(credentials=("LTAI5tAbcdefgh", "secretword")) as client:
+        with pytest.raises(facecert.SignatureError) as caught:
+            client.query("ab")
+    assert "sandbox" in str(caught.value)
+    assert sandbox.requests == []
+    assert os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID") is None

@@ -1,0 +1,246 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from conftest import NAME, NUMBER, run_python
+
+import facecert
+from facecert import client as client_module
+from facecert.sandbox.faults import FAULTS
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
+
+
+def test_the_whole_way(sandbox, client, person):
+    client._now = lambda: NOW
+    opened = client.init(outer_order_no="order1", **person)
+    assert opened.outer_order_no == "order1"
+    assert opened.expires_at == NOW + timedelta(minutes=30)
+    assert opened.certify_url.startswith(sandbox.endpoint)
+    assert len(opened.certify_url) > 200
+    assert not client.query(opened.certify_id).passed
+    sandbox.complete(opened.certify_id, passed=True)
+    answer = client.query(opened.certify_id)
+    assert answer.passed and answer.certify_id == opened.certify_id and answer.request_id
+
+
+def test_a_failed_verification(sandbox, client, person):
+    opened = client.init(**person)
+    sandbox.complete(opened.certify_id, passed=False)
+    assert not client.query(opened.certify_id).passed
+
+
+#: fault -> (error, outcome, can be tried again, for a query sent 3 times, has a request id)
+MEANS = {
+    "refused": ("ConnectionFailed", "not sent", True, False),
+    "cut": ("NoAnswer", "unknown", True, False),
+    "no-answer": ("NoAnswer", "unknown", True, False),
+    "slow": (None, None, None, True),
+    "html-502": ("BadAnswer", "unknown", True, False),
+    "http-503": ("GatewayError", "unknown", True, True),
+    "throttled": ("Throttled", "refused", True, True),
+    "truncated": ("BadAnswer", "unknown", True, False),
+    "data-string": (None, None, None, True),
+    "data-null": ("BadAnswer", "unknown", True, True),
+    "code-string": (None, None, None, True),
+    "lower-case": (None, None, None, True),
+    "extra-keys": (None, None, None, True),
+    "code-400": ("ServiceError", "refused", False, True),
+    "code-402": ("ServiceError", "refused", False, True),
+    "code-403": ("ServiceError", "refused", False, True),
+    "code-404": ("ServiceError", "refused", False, True),
+    "code-500": ("ServiceError", "unknown", True, True),
+    "code-501": ("ServiceError", "refused", False, True),
+}
+
+
+def test_every_fault_has_its_meaning_here():
+    assert set(MEANS) == set(FAULTS)
+
+
+@pytest.mark.parametrize("method", ["init", "query"])
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_faults(sandbox, client, person, fault, method):
+    certify_id = client.init(**person).certify_id
+    sandbox.requests.clear()
+    call = {
+        "init": lambda: client.init(outer_order_no="order2", **person),
+        "query": lambda: client.query(certify_id),
+    }[method]
+    sandbox.fail(fault, times=3, on=None if fault == "refused" else method, seconds=0.05)
+    kind, outcome, transient, has_request_id = MEANS[fault]
+    if fault == "refused":
+        sandbox.fail(fault, seconds=60)
+    if kind is None:
+        assert call().request_id
+        assert len(sandbox.requests) == 1
+        return
+
+    with pytest.raises(getattr(facecert, kind)) as caught:
+        call()
+    error = caught.value
+    assert type(error).__name__ == kind
+    assert error.outcome == outcome
+    may_be_repeated = method == "query" or outcome != "unknown"
+    assert error.retryable == (transient and may_be_repeated)
+    assert bool(error.request_id) == has_request_id
+    assert error.outer_order_no == ("order2" if method == "init" else None)
+    # init goes out once wherever the first one may have been taken.
+    sent = 0 if fault == "refused" else 3 if error.retryable else 1
+    assert len(sandbox.requests) == sent
+    assert len(client.pauses) == (2 if error.retryable else 0)
+    if method == "init" and outcome == "unknown":
+        assert "order2" in str(error)
+
+    sandbox.heal()
+    opened = [item.outer_order_no for item in sandbox.verifications()]
+    taken = method == "init" and fault in (
+        "cut", "no-answer", "html-502", "truncated", "data-null"
+    )  # fmt: skip
+    assert opened.count("order2") == (1 if taken else 0)
+
+
+@pytest.mark.parametrize("method", ["init", "query"])
+@pytest.mark.parametrize("fault", ["throttled", "http-503", "cut"])
+def test_fail_then_succeed(sandbox, client, person, fault, method):
+    certify_id = client.init(**person).certify_id
+    sandbox.fail(fault, times=2, on=method)
+    if method == "query":
+        assert client.query(certify_id).certify_id == certify_id
+    elif fault == "throttled":
+        assert client.init(outer_order_no="order2", **person).outer_order_no == "order2"
+        assert client.pauses == [0.1, 0.2]
+
+
+def test_refused_at_first_then_open(sandbox, client, person):
+    sandbox.fail("refused", seconds=60)
+    client._sleep = lambda seconds: sandbox.heal()
+    assert client.init(**person).certify_id
+    assert len(sandbox.requests) == 1
+
+
+def test_attempts_1_never_sends_again(sandbox, person):
+    with sandbox.client(attempts=1) as client:
+        sandbox.fail("throttled")
+        with pytest.raises(facecert.Throttled):
+            client.init(**person)
+    assert len(sandbox.requests) == 1
+
+
+def test_a_wrong_secret_and_a_wrong_clock(sandbox, person, monkeypatch):
+    with sandbox.client(credentials=(sandbox.access_key_id, "wrong")) as client:
+        with pytest.raises(facecert.SignatureError) as caught:
+            client.init(**person)
+    assert caught.value.code == "SignatureDoesNotMatch" and caught.value.outcome == "refused"
+    assert NAME not in str(caught.value)
+
+    from facecert.sandbox import Sandbox
+    import time
+
+    with Sandbox(clock=lambda: time.time() + 20 * 60) as late, late.client() as client:
+        with pytest.raises(facecert.ClockSkew) as caught:
+            client.init(**person)
+    assert -1203 < caught.value.skew_seconds < -1197
+
+
+BAD = [
+    ("scene_id", "abc"),
+    ("outer_order_no", "a" * 33),
+    ("outer_order_no", "a-b"),
+    ("cert_name", ""),
+    ("cert_no", "  "),
+    ("callback_url", "http://shop.example/"),
+    ("biz_code", "OTHER"),
+    ("extra", {"certNo": "x"}),
+]
+
+
+@pytest.mark.parametrize("field, value", BAD)
+def test_bad_input_is_found_before_anything_is_sent(sandbox, client, person, field, value):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        client.init(**dict(person, **{field: value}))
+    assert caught.value.field == field
+    assert sandbox.requests == []
+
+
+def test_a_missing_scene_is_named(sandbox, person):
+    with sandbox.client(scene_id=None) as client:
+        for call in (lambda: client.init(**person), lambda: client.query("ab")):
+            with pytest.raises(facecert.InvalidParameter) as caught:
+                call()
+            assert caught.value.field == "scene_id"
+        assert client.init(scene_id=sandbox.scene_id, **person).certify_id
+
+
+def test_names_and_numbers_cannot_be_swapped_by_position(client):
+    with pytest.raises(TypeError):
+        client.init(NAME, NUMBER)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"endpoint": "http://x.example"}, {"attempts": 0}, {"read_timeout": 0}, {"scene_id": "x"}],
+)
+def test_bad_arguments_of_a_client(arguments):
+    with pytest.raises(facecert.InvalidParameter):
+        facecert.Client(**arguments)
+
+
+def test_the_default_client_is_the_same_methods(sandbox, person):
+    opened = facecert.init(**person)
+    sandbox.complete(opened.certify_id)
+    assert facecert.query(opened.certify_id).passed
+    assert facecert.init.__doc__ == facecert.Client.init.__doc__
+
+
+def test_the_default_client_is_made_from_the_environment_on_first_use(sandbox):
+    code = (
+        "import os, facecert\n"
+        "os.environ['FACECERT_ENDPOINT'] = %r\n"
+        "os.environ['FACECERT_SCENE_ID'] = %r\n"
+        "os.environ['ALIBABA_CLOUD_ACCESS_KEY_ID'] = %r\n"
+        "os.environ['ALIBABA_CLOUD_ACCESS_KEY_SECRET'] = %r\n"
+        "print(facecert.init(cert_name='a', cert_no='1').certify_id)"
+    ) % (sandbox.endpoint, sandbox.scene_id, sandbox.access_key_id, sandbox.access_key_secret)
+    assert run_python(code).strip() == sandbox.verifications()[0].certify_id
+
+
+def test_a_bad_environment_is_told_at_first_use_and_can_be_mended(monkeypatch):
+    default = client_module._DefaultClient()
+    monkeypatch.setenv("FACECERT_ATTEMPTS", "many")
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        default.query("ab", scene_id="1")
+    assert caught.value.field == "FACECERT_ATTEMPTS"
+    monkeypatch.setenv("FACECERT_ATTEMPTS", "1")
+    monkeypatch.setenv("FACECERT_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(facecert.CredentialsError):
+        default.query("ab", scene_id="1")
+
+
+def test_the_default_client_has_no_other_attributes(sandbox):
+    with pytest.raises(AttributeError):
+        client_module.default_client.no_such_thing
+
+
+def test_from_environment_takes_any_mapping():
+    client = facecert.Client.from_environment({"FACECERT_SCENE_ID": "17"})
+    assert client.scene_id == "17"
+    assert client.endpoint == "https://saf.cn-shanghai.aliyuncs.com"
+    assert repr(client) == (
+        "<facecert.Client scene_id=17 endpoint=https://saf.cn-shanghai.aliyuncs.com>"
+    )
+
+
+def test_a_client_can_be_used_after_close(client, person):
+    client.init(**person)
+    client.close()
+    assert client.init(**person).certify_id
+
+
+def test_the_callers_own_exception_keeps_its_traceback(client, sandbox, person):
+    sandbox.fail("code-402")
+    try:
+        raise KeyError("the app's own")
+    except KeyError as outer:
+        with pytest.raises(facecert.ServiceError):
+            client.init(**person)
+        assert outer.__traceback__ is not None

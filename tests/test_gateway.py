@@ -1,0 +1,165 @@
+import random
+import sys
+import types
+
+import pytest
+from conftest import NAME, NUMBER, ROOT, run_python
+
+from facecert import gateway
+from facecert.credentials import Snapshot
+
+COMMON = {
+    "AccessKeyId", "Action", "Format", "RegionId", "Signature", "SignatureMethod",
+    "SignatureNonce", "SignatureType", "SignatureVersion", "Timestamp", "Version",
+}  # fmt: skip
+
+
+def test_everything_travels_in_the_body(sandbox, client, person):
+    client.init(**person)
+    request = sandbox.requests[0]
+    assert request.method == "POST" and request.query == {}
+    assert set(request.form) == COMMON | {"Service", "ServiceParameters"}
+    assert request.form["Service"] == "fin_face_verify"
+    assert request.form["Version"] == "2017-03-31"
+    assert request.form["Action"] == "ExecuteRequest"
+    assert request.service_parameters["certName"] == NAME
+    for name, value in request.headers.items():
+        assert NAME not in value and NUMBER not in value and "sandbox-access" not in value, name
+
+
+def test_an_sts_token_is_signed_in(sandbox, person):
+    sandbox.allow("STS.x", "secret", "token+/=")
+    with sandbox.client(credentials=("STS.x", "secret", "token+/=")) as client:
+        client.init(**person)
+    assert sandbox.requests[0].form["SecurityToken"] == "token+/="
+    assert sandbox.requests[0].query == {}
+
+
+def test_a_rotated_token_is_used_by_the_very_next_attempt(sandbox, client, person):
+    from facecert.credentials import Credentials
+
+    keys = [("STS.1", "s1", "t1"), ("STS.2", "s2", "t2")]
+    for key in keys:
+        sandbox.allow(*key)
+
+    class Rotating:
+        def get_credential(self):
+            key = types.SimpleNamespace()
+            key.access_key_id, key.access_key_secret, key.security_token = keys.pop(0)
+            return key
+
+    client._credentials = Credentials(Rotating())
+    sandbox.fail("throttled")
+    client.init(**person)
+    assert [request.form["SecurityToken"] for request in sandbox.requests] == ["t1", "t2"]
+
+
+def test_each_attempt_is_signed_anew(sandbox, client, person):
+    sandbox.fail("throttled", times=2)
+    client.init(**person)
+    nonces = {request.form["SignatureNonce"] for request in sandbox.requests}
+    assert len(sandbox.requests) == len(nonces) == 3
+
+
+def test_bug_the_sdks_nonce_depends_on_the_state_of_random():
+    snapshot = Snapshot("id", "secret")
+    random.seed(7)
+    first = gateway.sign("{}", snapshot)["SignatureNonce"]
+    random.seed(7)
+    second = gateway.sign("{}", snapshot)["SignatureNonce"]
+    assert first != second and len(first) == len(second) == 32
+
+
+@pytest.mark.parametrize(
+    "text", ["~", "*", "+", " ", "a b+c", "%7E", "&=", "张三", "𠮷", "\\u5f20", '"quoted"', "/"]
+)
+def test_signatures_of_awkward_texts_are_accepted(sandbox, client, text):
+    assert client.init(cert_name="x" + text + "y", cert_no=NUMBER).certify_id
+    assert sandbox.requests[0].service_parameters["certName"] == "x" + text + "y"
+
+
+def test_bug_keys_of_the_environment_win_over_those_passed_in(sandbox, client, person, monkeypatch):
+    monkeypatch.setenv("ALIYUN_ACCESS_KEY_ID", "wrong")
+    monkeypatch.setenv("ALIYUN_ACCESS_KEY_SECRET", "wrong")
+    client.init(**person)
+    assert sandbox.requests[0].form["AccessKeyId"] == sandbox.access_key_id
+
+
+@pytest.mark.parametrize("old_release", [True, False])
+def test_both_generations_of_saf_are_used(monkeypatch, old_release):
+    """saf 1.0.0 has v20170331 alone, later releases v20190521 alone; here both are made by hand."""
+    from aliyunsdkcore.request import RpcRequest
+
+    version = "v20170331" if old_release else "v20190521"
+
+    class ExecuteRequestRequest(RpcRequest):
+        def __init__(self):
+            RpcRequest.__init__(self, "saf", "2000-01-01", "ExecuteRequest")
+            self.set_protocol_type("https")
+
+    for other in ("v20170331", "v20190521"):
+        monkeypatch.setitem(sys.modules, "aliyunsdksaf.request." + other, None)
+    package = types.ModuleType("aliyunsdksaf.request." + version)
+    module = types.ModuleType(package.__name__ + ".ExecuteRequestRequest")
+    module.ExecuteRequestRequest = ExecuteRequestRequest
+    monkeypatch.setitem(sys.modules, package.__name__, package)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    signed = gateway.sign("{}", Snapshot("id", "secret"))
+    assert signed["Version"] == "2017-03-31" and signed["Format"] == "JSON"
+
+
+CALL = (
+    "import facecert\n"
+    "client = facecert.Client('1', credentials=('a', 'b'), endpoint='http://127.0.0.1:1')\n"
+    "try: client.query('ab')\n"
+    "except facecert.DependencyError as error: print(error)"
+)
+
+
+def copy_of_core(tmp_path):
+    import shutil
+
+    import aliyunsdkcore
+
+    source = aliyunsdkcore.__path__[0]
+    shutil.copytree(source, str(tmp_path / "aliyunsdkcore"))
+    return tmp_path / "aliyunsdkcore"
+
+
+def broken_core(tmp_path, monkeypatch_text):
+    core = copy_of_core(tmp_path)
+    monkeypatch_text(core)
+    path = "%s:%s" % (tmp_path, ROOT)
+    return run_python(CALL, env={"PYTHONPATH": path})
+
+
+REPAIR = "python -m pip install --force-reinstall --no-deps aliyun-python-sdk-core"
+
+
+def test_bug_a_mixed_up_aliyunsdkcore_names_the_repair(tmp_path):
+    """What uninstalling one of the two distributions leaves behind."""
+    said = broken_core(tmp_path, lambda core: (core / "vendored" / "six.py").unlink())
+    assert REPAIR in said and "DependencyError" not in said
+
+
+def test_bug_core_v3_on_python_3_12_names_the_repair(tmp_path):
+    """Its vendored six has no find_spec, so six.moves is not found."""
+
+    def old_six(core):
+        (core / "vendored" / "six.py").write_text(
+            "raise ModuleNotFoundError(\"No module named 'aliyunsdkcore.vendored.six.moves'\")\n"
+        )
+
+    said = broken_core(tmp_path, old_six)
+    assert REPAIR in said and "six.moves" not in said
+
+
+def test_a_missing_saf_is_named_with_its_repair(monkeypatch):
+    from facecert.errors import DependencyError
+
+    for version in ("v20170331", "v20190521"):
+        name = "aliyunsdksaf.request.%s.ExecuteRequestRequest" % version
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(DependencyError) as caught:
+        gateway.sign("{}", Snapshot("id", "secret"))
+    assert "aliyun-python-sdk-saf" in str(caught.value) and caught.value.__cause__ is not None

@@ -1,0 +1,184 @@
+import ast
+import inspect
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, run_python
+
+import facecert
+
+MODULES = sorted(
+    path for path in (ROOT / "facecert").rglob("*.py") if "__pycache__" not in str(path)
+)
+
+#: DESIGN: a module imports only from above itself.
+ORDER = [
+    "errors", "redact", "settings", "params", "answers", "results", "retry", "credentials",
+    "wire", "gateway", "client", "cli", "__main__",
+]  # fmt: skip
+
+HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",
+         "cryptography", "flask", "click", "requests")  # fmt: skip
+
+
+def test_all_are_the_public_names():
+    public = {
+        name
+        for name, value in vars(facecert).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert set(facecert.__all__) == public
+    assert facecert.__all__ == sorted(facecert.__all__)
+
+
+def test_importing_facecert_imports_nothing_heavy_and_reads_no_environment():
+    code = (
+        "import os, sys\n"
+        "class Environ(dict):\n"
+        "    def refuse(self, *a): raise AssertionError('environment read: %%r' %% (a,))\n"
+        "    __getitem__ = get = items = keys = __iter__ = refuse\n"
+        "import logging, json, datetime, re, base64, urllib.parse\n"
+        "os.environ = Environ()\n"
+        "import facecert\n"
+        "print([m for m in sys.modules if m.split('.')[0] in %r])" % (HEAVY,)
+    )
+    assert run_python(code).strip() == "[]"
+
+
+def test_one_null_handler():
+    code = "import logging, facecert; print(logging.getLogger('facecert').handlers)"
+    assert run_python(code).strip() == "[<NullHandler (NOTSET)>]"
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield from (
+                [node.module] if node.module else [alias.name for alias in node.names]
+            )
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_from_above_itself(name):
+    above = ORDER[: ORDER.index(name)]
+    for imported in imports(ROOT / "facecert" / (name + ".py")):
+        # The version stands first in __init__; cli's sandbox is an extra, asked for inside.
+        assert imported in above + ["__version__"] or (name, imported) == ("cli", "sandbox")
+
+
+@pytest.mark.parametrize(
+    "package, only",
+    [
+        ("urllib3", {"wire"}),
+        ("aliyunsdkcore", {"gateway"}),
+        ("aliyunsdksaf", {"gateway"}),
+        ("alibabacloud_credentials", {"credentials"}),
+        ("click", {"cli"}),
+    ],
+)
+def test_who_may_import_what(package, only):
+    pattern = re.compile(r"^\s*(import|from) %s\b" % package, re.M)
+    found = {path.stem for path in MODULES if pattern.search(path.read_text(encoding="utf-8"))}
+    assert found == only
+
+
+def test_modules_stay_small():
+    for path in MODULES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= (40 if path.name == "__init__.py" else 260), path
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_public_things_have_docstrings(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            assert ast.get_docstring(node), node.name
+
+
+def test_the_folder_alone_beside_a_script_works(tmp_path, sandbox):
+    shutil.copytree(str(ROOT / "facecert"), str(tmp_path / "facecert"))
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import facecert, os\n"
+        "assert os.path.dirname(facecert.__file__) == %r\n"
+        "client = facecert.Client(%r, endpoint=%r, credentials=(%r, %r))\n"
+        "print(client.init(cert_name='a', cert_no='1').certify_id)\n"
+        % (
+            str(tmp_path / "facecert"),
+            sandbox.scene_id,
+            sandbox.endpoint,
+            sandbox.access_key_id,
+            sandbox.access_key_secret,
+        )
+    )
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    for command in ([str(script)], ["-m", "facecert", "--version"]):
+        done = subprocess.run(
+            [sys.executable] + command,
+            cwd=str(tmp_path),
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            universal_newlines=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout
+    assert len(sandbox.requests) == 1
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
+def test_examples_run(example):
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-W", "error::ResourceWarning", str(example)],
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+    )
+    output = done.stdout.decode("utf-8")
+    assert done.returncode == 0, output
+    assert "assert" in example.read_text(encoding="utf-8")
+    assert "Passed: True" in output
+
+
+def readme():
+    return (ROOT / "README.rst").read_text(encoding="utf-8")
+
+
+def test_the_readme_names_every_error_and_every_setting():
+    from facecert.settings import VARIABLES
+
+    for name in facecert.__all__:
+        if name.endswith("Error") or inspect.isclass(getattr(facecert, name)) and issubclass(
+            getattr(facecert, name), facecert.FacecertError
+        ):
+            assert "``%s``" % name in readme(), name
+    for variable in VARIABLES:
+        assert "``%s``" % variable in readme(), variable
+
+
+def test_the_readmes_python_runs(sandbox, monkeypatch):
+    blocks = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", readme())
+    assert len(blocks) >= 3
+    ran = 0
+    for block in blocks:
+        code = re.sub("^    ", "", block, flags=re.M)
+        compile(code, "README.rst", "exec")
+        if "# runs in the tests" in code:
+            names = {"name": "张三", "number": "330103199001011234", "sandbox": sandbox}
+            exec(code, names)
+            ran += 1
+    assert ran >= 1
+    assert sandbox.requests
+
+
+def test_every_type_is_exported_and_typed():
+    assert pathlib.Path(facecert.__file__).with_name("py.typed").exists()

@@ -1,0 +1,70 @@
+import copy
+import pickle
+from datetime import datetime, timezone
+
+import pytest
+
+from facecert import results
+from facecert.answers import Answer
+from facecert.errors import BadAnswer
+
+EXPIRES = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)
+ID = "ab" * 16
+
+
+def answer(**data):
+    return Answer({"RequestId": "R-1", "Code": 200, "Data": data})
+
+
+def opened(**data):
+    given = dict({"certifyId": ID, "certifyUrl": "https://x/y"}, **data)
+    return results.read_init(answer(**given), outer_order_no="order1", expires_at=EXPIRES)
+
+
+def asked(**data):
+    return results.read_query(answer(**data), certify_id=ID)
+
+
+def test_init_result():
+    result = opened(unknown="kept")
+    assert result.certify_id == ID and result.certify_url == "https://x/y"
+    assert result.outer_order_no == "order1" and result.expires_at == EXPIRES
+    assert result.request_id == "R-1" and result.raw["Data"]["unknown"] == "kept"
+
+
+@pytest.mark.parametrize("missing", ["certifyId", "certifyUrl"])
+@pytest.mark.parametrize("value", [None, "", 5, ["x"]])
+def test_an_init_answer_without_its_fields_is_a_bad_answer(missing, value):
+    with pytest.raises(BadAnswer) as caught:
+        opened(**{missing: value})
+    assert caught.value.request_id == "R-1" and caught.value.outcome == "unknown"
+
+
+@pytest.mark.parametrize(
+    "passed, means", [("T", True), ("F", False), ("t", False), ("True", False), ("P", False)]
+)
+def test_only_capital_t_is_a_pass(passed, means):
+    result = asked(passed=passed)
+    assert result.passed is means
+    assert bool(result) is means
+
+
+@pytest.mark.parametrize("passed", [None, "", True, 1, ["T"]])
+def test_a_query_answer_that_does_not_say_is_a_bad_answer(passed):
+    with pytest.raises(BadAnswer):
+        asked(passed=passed)
+
+
+def test_raw_and_reserved_fields_are_kept_out_of_repr():
+    result = asked(passed="T", identityInfo="SECRET", materialInfo="SECRET")
+    assert result.identity_info == result.material_info == "SECRET"
+    assert "SECRET" not in repr(result)
+    assert "SECRET" not in repr(opened(extra="SECRET"))
+
+
+@pytest.mark.parametrize("result", [opened(), asked(passed="T")])
+def test_results_are_immutable_and_survive_pickle_and_copy(result):
+    for field in ("certify_id", "raw", "anything"):
+        with pytest.raises(AttributeError):
+            setattr(result, field, 1)
+    assert pickle.loads(pickle.dumps(result)) == result == copy.deepcopy(result)

@@ -1,0 +1,224 @@
+import time
+from urllib.parse import urlencode
+
+import pytest
+import urllib3
+
+import facecert
+from facecert.sandbox import Sandbox
+from facecert.sandbox.faults import FAULTS
+
+
+@pytest.fixture
+def browser():
+    pool = urllib3.PoolManager()
+
+    class Browser:
+        def get(self, url):
+            return self._page(pool.request("GET", url))
+
+        def post(self, url, **form):
+            return self._page(
+                pool.request(
+                    "POST",
+                    url,
+                    body=urlencode(form),
+                    headers={"Content-Type": "application/x-www-form-urlencoded"},
+                )
+            )
+
+        def _page(self, response):
+            self.status = response.status
+            return response.data.decode("utf-8")
+
+    yield Browser()
+    pool.clear()
+
+
+@pytest.mark.parametrize(
+    "answer, shown, passed",
+    [("pass", "认证通过", True), ("fail", "认证未通过", False), ("give-up", "已放弃", False)],
+)
+def test_the_person_passes_fails_or_gives_up(
+    sandbox, client, person, browser, answer, shown, passed
+):
+    opened = client.init(return_url="https://shop.example/back", **person)
+    page = browser.get(opened.certify_url)
+    assert "通过刷脸" in page and "width=device-width" in page and opened.outer_order_no in page
+    page = browser.post(opened.certify_url, answer=answer)
+    assert shown in page and "https://shop.example/back" in page
+    assert "通过刷脸" not in page
+    assert client.query(opened.certify_id).passed is passed
+    assert sandbox.is_submitted(opened.certify_id) is (answer != "give-up")
+
+
+def test_who_gave_up_may_come_back_but_who_submitted_may_not(sandbox, client, person, browser):
+    opened = client.init(**person)
+    browser.post(opened.certify_url, answer="give-up")
+    assert "通过刷脸" in browser.get(opened.certify_url)
+    browser.post(opened.certify_url, answer="fail")
+    assert "认证未通过" in browser.post(opened.certify_url, answer="pass")
+    assert not client.query(opened.certify_id).passed
+    with pytest.raises(ValueError):
+        sandbox.complete(opened.certify_id)
+
+
+def test_an_expired_page(clock, person, browser):
+    clock.now = time.time()
+    with Sandbox(clock=clock) as sandbox, sandbox.client() as client:
+        opened = client.init(**person)
+        clock.now += 30 * 60
+        assert "链接已过期" in browser.get(opened.certify_url)
+        assert "链接已过期" in browser.post(opened.certify_url, answer="pass")
+        assert "已过期" in browser.get(sandbox.endpoint + "/")
+        with pytest.raises(ValueError):
+            sandbox.complete(opened.certify_id)
+        clock.now -= 30 * 60
+        assert not client.query(opened.certify_id).passed
+
+
+def test_a_page_needs_the_whole_url(sandbox, client, person, browser):
+    opened = client.init(**person)
+    for url in (
+        opened.certify_url[:-1] + "_",
+        opened.certify_url.split("&sign")[0],
+        sandbox.endpoint + "/gateway.do?biz_content=5&sign=x",
+        sandbox.endpoint + "/gateway.do",
+    ):
+        assert "没有这个认证" in browser.get(url) and browser.status == 404
+    browser.post(opened.certify_url, answer="other")
+    assert browser.status == 400
+
+
+def test_javascript_return_urls_are_no_links(sandbox, client, person, browser):
+    opened = client.init(return_url="javascript:alert(1)", **person)
+    assert "javascript:" not in browser.post(opened.certify_url, answer="pass")
+
+
+def test_the_front_page_lists_what_was_opened(sandbox, client, person, browser):
+    assert "还没有" in browser.get(sandbox.endpoint + "/")
+    opened = client.init(outer_order_no="order1", **person)
+    page = browser.get(sandbox.endpoint + "/")
+    assert "order1" in page and opened.certify_id in page and "待认证" in page
+    sandbox.complete(opened.certify_id)
+    assert "已通过" in browser.get(sandbox.endpoint + "/")
+
+
+def test_faults_are_ordered_by_other_programs_too(sandbox, client, person, browser):
+    url = sandbox.endpoint + "/faults"
+    browser.post(url, fault="code-402", times="2", on="init")
+    for _ in range(2):
+        with pytest.raises(facecert.ServiceError):
+            client.init(**person)
+    opened = client.init(**person)
+    browser.post(url, fault="throttled", times="9")
+    browser.post(url, fault="none")
+    assert client.query(opened.certify_id)._fields and client.pauses == []
+    assert all(name in browser.post(url, fault="nonsense") for name in FAULTS)
+    assert browser.status == 400
+    browser.post(url, fault="refused", seconds="30")
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            client.query(opened.certify_id)
+        except facecert.ConnectionFailed:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    sandbox.heal()
+    client.query(opened.certify_id)
+
+
+def test_a_refusing_sandbox_opens_again_by_itself_on_the_same_port(sandbox, client, person):
+    endpoint = sandbox.endpoint
+    sandbox.fail("refused", seconds=0.2)
+    with pytest.raises(facecert.ConnectionFailed):
+        client.init(**person)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            client.init(**person)
+            break
+        except facecert.ConnectionFailed:
+            time.sleep(0.05)
+    assert len(sandbox.requests) == 1 and sandbox.endpoint == endpoint
+
+
+def test_slow_answers_come_after_their_time(sandbox, client, person):
+    sandbox.fail("slow", seconds=0.15)
+    start = time.monotonic()
+    client.init(**person)
+    assert 0.15 <= time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"fault": "x"}, {"fault": "cut", "on": "x"}, {"fault": "cut", "times": 0}]
+)
+def test_faults_that_do_not_exist(sandbox, arguments):
+    with pytest.raises(ValueError):
+        sandbox.fail(**arguments)
+
+
+def test_reset_forgets_everything_but_the_keys(sandbox, client, person):
+    opened = client.init(outer_order_no="order1", **person)
+    sandbox.fail("code-402")
+    sandbox.reset()
+    assert sandbox.requests == [] and sandbox.verifications() == []
+    with pytest.raises(facecert.ServiceError):
+        client.query(opened.certify_id)
+    client.init(outer_order_no="order1", **person)
+
+
+def test_requests_as_received(sandbox, client, person):
+    client.init(outer_order_no="order1", **person)
+    received = sandbox.requests[0]
+    assert received.service_parameters["outerOrderNo"] == "order1"
+    assert received.headers["User-Agent"].startswith("facecert/")
+    assert received.peer[0] == "127.0.0.1"
+    assert repr(received) == "<ReceivedRequest POST init>"
+
+
+def test_two_sandboxes_at_once(person):
+    with Sandbox() as one, Sandbox() as two, one.client() as client:
+        client.init(**person)
+        assert one.endpoint != two.endpoint
+        assert len(one.requests) == 1 and two.requests == []
+
+
+def test_a_port_that_is_taken(sandbox):
+    with pytest.raises(OSError):
+        Sandbox(port=int(sandbox.endpoint.rpartition(":")[2])).start()
+
+
+def test_it_listens_on_this_machine_only(sandbox):
+    assert sandbox._listener._server.server_address[0] == "127.0.0.1"
+
+
+def test_the_fixture_lends_the_default_client(sandbox, person):
+    from facecert.client import default_client
+
+    assert default_client.endpoint == sandbox.endpoint
+
+
+def test_users_suites_get_the_fixture(tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    (tmp_path / "test_shop.py").write_text(
+        "import facecert\n"
+        "def test_shop(facecert_sandbox):\n"
+        "    opened = facecert.init(cert_name='a', cert_no='1')\n"
+        "    facecert_sandbox.complete(opened.certify_id)\n"
+        "    assert facecert.query(opened.certify_id).passed\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", str(tmp_path)],
+        cwd=str(tmp_path),
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        timeout=120,
+    )
+    assert "1 passed" in done.stdout, done.stdout

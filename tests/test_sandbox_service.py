@@ -1,0 +1,157 @@
+import json
+
+import pytest
+
+from facecert.sandbox.service import LIFETIME, Service
+
+GOOD = {
+    "method": "init",
+    "sceneId": "1",
+    "outerOrderNo": "order1",
+    "bizCode": "FACE",
+    "identityType": "CERT_INFO",
+    "certType": "IDENTITY_CARD",
+    "certName": "张三",
+    "certNo": "330103199001011234",
+    "returnUrl": "",
+}
+
+
+@pytest.fixture
+def service(clock):
+    service = Service("1", clock)
+    service.certify_url_base = "http://127.0.0.1:1"
+    return service
+
+
+def execute(service, fields=None, **changes):
+    fields = dict(GOOD if fields is None else fields, **changes)
+    fields = {name: value for name, value in fields.items() if value is not Ellipsis}
+    return service.execute("fin_face_verify", json.dumps(fields))
+
+
+def opened(service, **changes):
+    code, message, data = execute(service, **changes)
+    assert (code, message) == (200, "OK")
+    return data
+
+
+def passed(service, certify_id, scene_id="1"):
+    query = {"method": "query", "certifyId": certify_id, "sceneId": scene_id}
+    code, _, data = execute(service, query)
+    return data["passed"] if code == 200 else code
+
+
+def test_init_gives_an_id_and_a_long_url(service):
+    data = opened(service)
+    assert len(data["certifyId"]) == 32 and int(data["certifyId"], 16) >= 0
+    assert data["certifyUrl"].startswith("http://127.0.0.1:1/gateway.do?")
+    assert len(data["certifyUrl"]) > 200
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("method", "other"),
+        ("sceneId", "2"),
+        ("sceneId", "x"),
+        ("sceneId", 1),
+        ("sceneId", ...),
+        ("outerOrderNo", ""),
+        ("outerOrderNo", "a" * 33),
+        ("outerOrderNo", "a-b"),
+        ("outerOrderNo", ...),
+        ("bizCode", "FACES"),
+        ("bizCode", ...),
+        ("identityType", "x"),
+        ("certType", "PASSPORT"),
+        ("certName", ""),
+        ("certName", " "),
+        ("certName", ...),
+        ("certNo", ""),
+        ("certNo", 3),
+        ("returnUrl", None),
+        ("returnUrl", ...),
+        ("callbackUrl", "http://shop.example"),
+        ("callbackUrl", "https://"),
+        ("callbackUrl", None),
+        ("callbackToken", None),
+    ],
+)
+def test_every_rule_of_init(service, field, value):
+    code, message, data = execute(service, **{field: value})
+    assert code == 400 and data is None and field in message
+    assert service.newest_first() == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bizCode": "FACE_SDK"},
+        {"certNo": "H12345678"},
+        {"returnUrl": "myapp://x"},
+        {"callbackUrl": "https://shop.example/x", "callbackToken": "t"},
+        {"callbackUrl": "http://127.0.0.1:5000/x"},
+        {"encryptType": ""},
+        {"unknown": [1]},
+        {"outerOrderNo": "a" * 32},
+    ],
+)
+def test_what_init_allows(service, changes):
+    assert opened(service, **changes)
+
+
+def test_an_order_number_is_taken_once(service):
+    opened(service)
+    assert execute(service)[0] == 400
+    opened(service, outerOrderNo="order2")
+
+
+def test_other_services_and_nonsense(service):
+    assert service.execute("other", "{}")[0] == 404
+    for text in ("", "null", "[]", "{", "[" * 100000):
+        assert service.execute("fin_face_verify", text)[0] == 400
+
+
+def test_query_is_f_until_it_is_passed(service):
+    certify_id = opened(service)["certifyId"]
+    assert passed(service, certify_id) == "F"
+    assert service.submit(certify_id, True)
+    assert passed(service, certify_id) == "T"
+
+
+def test_one_submission_only(service):
+    certify_id = opened(service)["certifyId"]
+    assert service.submit(certify_id, False)
+    assert not service.submit(certify_id, True)
+    assert passed(service, certify_id) == "F"
+
+
+def test_giving_up_is_not_a_submission(service):
+    certify_id = opened(service)["certifyId"]
+    service.give_up(certify_id)
+    assert passed(service, certify_id) == "F"
+    assert service.submit(certify_id, True)
+    service.give_up(certify_id)
+    assert passed(service, certify_id) == "T"
+
+
+def test_thirty_minutes(service, clock):
+    first, second = opened(service), opened(service, outerOrderNo="order2")
+    clock.now += LIFETIME - 1
+    assert service.submit(first["certifyId"], True)
+    clock.now += 1
+    assert not service.submit(second["certifyId"], True)
+    assert passed(service, first["certifyId"]) == "T"
+    assert passed(service, second["certifyId"]) == "F"
+
+
+def test_query_wants_the_scene_of_init_and_a_known_id(service):
+    certify_id = opened(service)["certifyId"]
+    assert passed(service, certify_id, scene_id="2") == 400
+    assert passed(service, "ab" * 16) == 400
+    assert execute(service, {"method": "query", "certifyId": ["x"], "sceneId": "1"})[0] == 400
+
+
+def test_encrypted_fields_are_not_read_yet(service):
+    assert execute(service, encryptType="SM2")[:2] == (501, "系统错误")

@@ -1,0 +1,358 @@
+import os
+import socket
+import threading
+import time
+
+import pytest
+import urllib3
+
+from facecert import wire
+from facecert.errors import BadAnswer, ConnectionFailed, InvalidParameter, NoAnswer
+from facecert.wire import Wire
+
+
+class RawServer:
+    """Gives each connection the next of the given answers, byte by byte as they are, and closes."""
+
+    def __init__(self, *answers):
+        self.received = []
+        self._answers = list(answers)
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(5)
+        self.endpoint = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self):
+        for answer in self._answers:
+            connection, _ = self._listener.accept()
+            with connection:
+                request = b""
+                while b"\r\n\r\n" not in request or not request.endswith(b"a=1"):
+                    part = connection.recv(65536)
+                    if not part:
+                        break
+                    request += part
+                self.received.append(request)
+                connection.sendall(answer)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._listener.close()
+
+
+def post(endpoint, read_timeout=2.0):
+    one = Wire(endpoint, connect_timeout=2.0, read_timeout=read_timeout)
+    try:
+        return one.post(b"a=1")
+    finally:
+        one.close()
+
+
+def test_a_reply_is_taken_as_it_comes():
+    answer = (
+        b"HTTP/1.1 503 Busy\r\nDate: Tue, 24 Nov 2026 12:00:00 GMT\r\nRetry-After: 7\r\n"
+        b"Set-Cookie: a=b\r\nContent-Length: 4\r\n\r\nbusy"
+    )
+    with RawServer(answer) as server:
+        reply = post(server.endpoint)
+        assert (reply.status, reply.body) == (503, b"busy")
+        assert (reply.date, reply.retry_after) == ("Tue, 24 Nov 2026 12:00:00 GMT", "7")
+        assert "busy" not in repr(reply)
+        head = server.received[0].split(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"post / http/1.1\r\n")
+    assert b"content-length: 3" in head and b"chunked" not in head
+    assert b"cookie" not in head and b"authorization" not in head
+
+
+def test_redirects_are_not_followed():
+    answer = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+    with RawServer(answer) as server:
+        assert post(server.endpoint).status == 302
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
+        b"not http at all",
+    ],
+)
+def test_half_an_answer_is_no_answer(answer):
+    with RawServer(answer) as server:
+        with pytest.raises(NoAnswer) as caught:
+            post(server.endpoint)
+    assert caught.value.outcome == "unknown"
+    assert caught.value.__cause__ is not None
+
+
+def test_silence_is_no_answer(sandbox):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        with pytest.raises(NoAnswer):
+            post("http://127.0.0.1:%d" % listener.getsockname()[1], read_timeout=0.2)
+
+
+def test_an_endless_answer_is_cut_short():
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n"
+    with RawServer(head + b"x" * 2000000) as server:
+        with pytest.raises(BadAnswer) as caught:
+            post(server.endpoint)
+    assert caught.value.http_status == 200
+
+
+def test_refused():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionFailed) as caught:
+            post("http://127.0.0.1:%d" % unused.getsockname()[1])
+    error = caught.value
+    assert error.outcome == "not sent" and error.retryable
+    assert "refused" in str(error) and " at 0x" not in str(error)
+
+
+def test_no_such_host(monkeypatch):
+    def unknown(*args, **kwargs):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConnectionFailed) as caught:
+        post("https://gateway.test")
+    assert caught.value.outcome == "not sent" and "gateway.test" in str(caught.value)
+
+
+def test_a_tls_interceptors_certificate_is_refused_before_anything_is_sent(
+    tls_sandbox, monkeypatch
+):
+    monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
+    with pytest.raises(ConnectionFailed) as caught:
+        post(tls_sandbox.endpoint)
+    assert "certificate verify failed" in str(caught.value)
+    assert "ALIBABA_CLOUD_CA_BUNDLE" in str(caught.value)
+    assert tls_sandbox.requests == []
+
+
+def test_a_certificate_for_another_host_is_refused(tls_sandbox):
+    with pytest.raises(ConnectionFailed):
+        post(tls_sandbox.endpoint.replace("127.0.0.1", "127.0.0.2"))
+    assert tls_sandbox.requests == []
+
+
+@pytest.mark.parametrize("variable", wire._CA_VARIABLES)
+def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
+    bundle = os.environ["ALIBABA_CLOUD_CA_BUNDLE"]
+    monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
+    monkeypatch.setenv(variable, bundle)
+    assert post(tls_sandbox.endpoint).status == 400
+    monkeypatch.setenv(variable, "/nowhere/ca.pem")
+    with pytest.raises(InvalidParameter) as caught:
+        post(tls_sandbox.endpoint)
+    assert caught.value.field == variable
+
+
+def test_200_calls_use_one_tls_connection(tls_sandbox):
+    with tls_sandbox.client() as client:
+        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        for _ in range(199):
+            client.query(opened.certify_id)
+    assert len(tls_sandbox.requests) == 200
+    assert len({request.peer for request in tls_sandbox.requests}) == 1
+
+
+def test_an_idle_connection_is_not_used_again(sandbox, client, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr(wire.time, "monotonic", lambda: clock[0])
+    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    clock[0] += wire.LONGEST_IDLE
+    client.query(opened.certify_id)
+    clock[0] += wire.LONGEST_IDLE + 0.1
+    client.query(opened.certify_id)
+    first, second, third = [request.peer for request in sandbox.requests]
+    assert first == second != third
+
+
+def test_a_connection_that_was_closed_meanwhile_is_replaced(sandbox, client):
+    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    sandbox.stop()
+    sandbox.start()
+    assert client.query(opened.certify_id).certify_id == opened.certify_id
+    assert client.pauses == []
+
+
+def test_32_threads_on_one_client_lose_and_mix_nothing(sandbox):
+    failures, seen = [], {}
+
+    def work(number):
+        try:
+            for turn in range(5):
+                order = "t%02dn%d" % (number, turn)
+                opened = client.init(
+                    cert_name="张三", cert_no="330103199001011234", outer_order_no=order
+                )
+                assert opened.outer_order_no == order
+                sandbox.complete(opened.certify_id, passed=turn % 2 == 0)
+                answer = client.query(opened.certify_id)
+                assert answer.passed == (turn % 2 == 0)
+                seen[order] = opened.certify_id
+        except Exception as error:
+            failures.append(error)
+
+    with sandbox.client() as client:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(32)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(sandbox.requests) == 32 * 5 * 2
+    opened = {item.outer_order_no: item.certify_id for item in sandbox.verifications()}
+    assert opened == seen and len(set(seen.values())) == 160
+    assert len({request.peer for request in sandbox.requests}) <= 32
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_parent_and_child_never_share_a_connection(tls_sandbox):
+    with tls_sandbox.client() as client:
+        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:  # whatever happens here, this process must not run pytest's end
+                code = 1
+                try:
+                    code = 0 if not client.query(opened.certify_id).passed else 2
+                finally:
+                    os._exit(code)
+            children.append(child)
+            client.query(opened.certify_id)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+        client.query(opened.certify_id)
+    calls = {}
+    for request in tls_sandbox.requests:
+        calls[request.peer] = calls.get(request.peer, 0) + 1
+    # The parent's connection carried all of its calls, each child had one of its own.
+    assert sorted(calls.values()) == [1, 1, 1, 5]
+
+
+class TunnelProxy:
+    """A CONNECT proxy that leads every tunnel to one address."""
+
+    def __init__(self, port, answer=b"HTTP/1.1 200 OK\r\n\r\n"):
+        self.asked = []
+        self._target = ("127.0.0.1", port)
+        self._answer = answer
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(5)
+        self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        with self._listener.accept()[0] as near:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += near.recv(65536)
+            self.asked.append(head.decode("latin-1"))
+            near.sendall(self._answer)
+            if b" 200 " not in self._answer:
+                return
+            with socket.create_connection(self._target) as far:
+                back = threading.Thread(target=self._copy, args=(far, near), daemon=True)
+                back.start()
+                self._copy(near, far)
+                back.join(5)
+
+    @staticmethod
+    def _copy(source, sink):
+        try:
+            while True:
+                data = source.recv(65536)
+                if not data:
+                    break
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # the other direction has ended it
+
+    def close(self):
+        self._listener.close()
+
+
+def test_the_environments_proxy_sees_no_more_than_the_host(tls_sandbox, monkeypatch):
+    port = int(tls_sandbox.endpoint.rpartition(":")[2])
+    proxy = TunnelProxy(port)
+    monkeypatch.setenv("https_proxy", "http://user:p%40ss@" + proxy.address)
+    with tls_sandbox.client(endpoint="https://gateway.test") as client:
+        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        client.query(opened.certify_id)
+    proxy.close()
+    assert len(proxy.asked) == 1 and proxy.asked[0].startswith("CONNECT gateway.test:443 ")
+    assert "Basic dXNlcjpwQHNz" in proxy.asked[0].replace("basic", "Basic")
+    assert len(tls_sandbox.requests) == 2
+
+
+def test_a_proxy_that_refuses_means_nothing_was_sent(monkeypatch):
+    proxy = TunnelProxy(1, b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+    monkeypatch.setenv("https_proxy", "http://user:p%40ss@" + proxy.address)
+    with pytest.raises(ConnectionFailed) as caught:
+        post("https://gateway.test")
+    proxy.close()
+    assert "407" in str(caught.value) and "p@ss" not in str(caught.value)
+
+
+def test_no_proxy_for_this_machine_or_for_no_proxy(sandbox, client, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert client.init(cert_name="张三", cert_no="330103199001011234").certify_id
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    assert wire._proxy("https://gateway.test") == "http://127.0.0.1:1"
+    monkeypatch.setenv("no_proxy", ".test")
+    assert wire._proxy("https://gateway.test") is None
+
+
+def test_a_proxy_of_another_kind_is_named(monkeypatch):
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(InvalidParameter) as caught:
+        post("https://gateway.test")
+    assert caught.value.field == "HTTPS_PROXY"
+
+
+def failures_of_urllib3():
+    """One of every error that urllib3 can raise; their constructors all want something else."""
+    for value in vars(urllib3.exceptions).values():
+        if isinstance(value, type) and issubclass(value, urllib3.exceptions.HTTPError):
+            failure = value.__new__(value)
+            failure.args = ("words",)
+            failure.partial = failure.expected = failure.length = 0
+            yield failure
+
+
+@pytest.mark.parametrize("begun, kind", [(False, ConnectionFailed), (True, NoAnswer)])
+@pytest.mark.parametrize("failure", list(failures_of_urllib3()), ids=lambda e: type(e).__name__)
+def test_every_failure_of_urllib3_is_mapped(monkeypatch, failure, begun, kind):
+    class Pool:
+        def urlopen(self, method, url, body, **options):
+            if begun:
+                list(body)
+            raise failure
+
+    one = Wire("http://127.0.0.1:1", connect_timeout=1, read_timeout=1)
+    monkeypatch.setattr(one, "_pool", Pool)
+    with pytest.raises(kind) as caught:
+        one.post(b"a=1")
+    assert caught.value.__cause__ is failure
+
+
+def test_time_is_not_spent_on_waiting_for_acknowledgements(sandbox, client):
+    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    start = time.perf_counter()
+    for _ in range(20):
+        client.query(opened.certify_id)
+    # A delayed ACK would add 40 ms to each call.
+    assert time.perf_counter() - start < 20 * 0.035
