@@ -38,7 +38,8 @@ class Client:
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
         CredentialsError: ``credentials`` is of no known kind.
-        DependencyError: a package that facecert stands on is missing.
+        DependencyError: a package that facecert stands on is missing or cannot be imported; the
+            message holds the command that repairs it.
     """
 
     def __init__(

@@ -6,7 +6,8 @@ call, drops the causes of failures, and lets the environment's keys win.
 """
 
 import os
-from typing import Any, Dict, Tuple
+import warnings
+from typing import Any, Dict
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from .answers import Reply
@@ -14,6 +15,34 @@ from .credentials import Snapshot
 from .errors import DependencyError
 from .params import ServiceParameters
 from .wire import Wire
+
+try:
+    with warnings.catch_warnings():
+        # core-v3 warns of its own age; an app that makes errors of warnings must start too.
+        warnings.simplefilter("ignore")
+        from aliyunsdkcore.auth.credentials import AccessKeyCredential, StsTokenCredential
+        from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
+        from aliyunsdkcore.auth.signers.sts_token_signer import StsTokenSigner
+        from aliyunsdkcore.request import RpcRequest  # noqa: F401
+except Exception as error:
+    raise DependencyError(
+        "aliyunsdkcore on disk cannot be imported (%s): it is missing, or the files of"
+        " aliyun-python-sdk-core and aliyun-python-sdk-core-v3 are mixed, or core-v3 meets Python"
+        " 3.12 or later. Repair it with: python -m pip install --force-reinstall --no-deps"
+        " aliyun-python-sdk-core" % type(error).__name__
+    ) from error
+
+try:
+    try:
+        # saf 1.0.0 has this one alone, later releases the other one alone.
+        from aliyunsdksaf.request.v20170331.ExecuteRequestRequest import ExecuteRequestRequest
+    except ImportError:
+        from aliyunsdksaf.request.v20190521.ExecuteRequestRequest import ExecuteRequestRequest
+except ImportError as error:
+    raise DependencyError(
+        "aliyunsdksaf cannot be imported. Repair it with: python -m pip install --force-reinstall"
+        " --no-deps aliyun-python-sdk-saf"
+    ) from error
 
 SERVICE = "fin_face_verify"
 VERSION = "2017-03-31"
@@ -30,7 +59,6 @@ class Gateway:
         """Sign anew and send once.
 
         Raises:
-            DependencyError: the SDK on disk cannot be imported.
             ConnectionFailed, NoAnswer, BadAnswer: see ``Wire.post``.
         """
         return self._wire.post(urlencode(sign(parameters.json, snapshot)).encode("ascii"))
@@ -45,11 +73,8 @@ def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
 
     The SDK would leave the common ones in the URL. A signature covers them wherever they travel,
     so all go into the body (as the official Node.js SDK does), and no log of URLs holds a token.
-
-    Raises:
-        DependencyError: the SDK on disk cannot be imported.
     """
-    request, signer = _sdk(snapshot)
+    request = ExecuteRequestRequest()
     request.set_version(VERSION)
     request.set_method("POST")
     request.set_accept_format("JSON")
@@ -57,38 +82,14 @@ def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
     request.add_body_params("ServiceParameters", service_parameters)
     # The SDK's own nonce depends on the state of `random`, which forked processes may share.
     request.add_body_params("SignatureNonce", os.urandom(16).hex())
-    _, url = signer.sign(REGION_ID, request)
+    _, url = _signer(snapshot).sign(REGION_ID, request)
     signed = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
     signed.update(request.get_body_params())
     return signed
 
 
-def _sdk(snapshot: Snapshot) -> Tuple[Any, Any]:
-    """Return a fresh request of whichever saf release is there, and the signer for a snapshot."""
-    try:
-        from aliyunsdkcore.auth import credentials
-        from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
-        from aliyunsdkcore.auth.signers.sts_token_signer import StsTokenSigner
-        from aliyunsdkcore.request import RpcRequest  # noqa: F401
-    except Exception as error:
-        raise DependencyError(
-            "aliyunsdkcore on disk cannot be imported (%s): it is missing, or the files of"
-            " aliyun-python-sdk-core and aliyun-python-sdk-core-v3 are mixed, or core-v3 meets"
-            " Python 3.12 or later. Repair it with: python -m pip install --force-reinstall"
-            " --no-deps aliyun-python-sdk-core" % type(error).__name__
-        ) from error
-    try:
-        try:
-            from aliyunsdksaf.request.v20170331.ExecuteRequestRequest import ExecuteRequestRequest
-        except ImportError:
-            from aliyunsdksaf.request.v20190521.ExecuteRequestRequest import ExecuteRequestRequest
-    except ImportError as error:
-        raise DependencyError(
-            "aliyunsdksaf cannot be imported. Install it with:"
-            " python -m pip install --force-reinstall --no-deps aliyun-python-sdk-saf"
-        ) from error
+def _signer(snapshot: Snapshot) -> Any:
     key = (snapshot.access_key_id, snapshot.access_key_secret)
     if snapshot.security_token:
-        token = credentials.StsTokenCredential(*key, snapshot.security_token)
-        return ExecuteRequestRequest(), StsTokenSigner(token)
-    return ExecuteRequestRequest(), AccessKeySigner(credentials.AccessKeyCredential(*key))
+        return StsTokenSigner(StsTokenCredential(*key, snapshot.security_token))
+    return AccessKeySigner(AccessKeyCredential(*key))

@@ -3,6 +3,7 @@ from urllib.parse import urlencode
 
 import pytest
 import urllib3
+from conftest import run_python
 
 import facecert
 from facecert.sandbox import Sandbox
@@ -222,3 +223,13 @@ def test_users_suites_get_the_fixture(tmp_path):
         timeout=120,
     )
     assert "1 passed" in done.stdout, done.stdout
+
+
+def test_without_flask_other_peoples_suites_still_run_and_the_sandbox_says_what_it_needs():
+    code = (
+        "import sys; sys.modules['flask'] = None\n"
+        "import facecert.sandbox.fixtures\n"
+        "try: facecert.sandbox.Sandbox()\n"
+        "except facecert.DependencyError as error: print(error)"
+    )
+    assert "facecert[sandbox]" in run_python(code)

@@ -5,14 +5,7 @@ submission within 30 minutes, and the gateway's own way to refuse. It does not c
 anything after it stops, know quotas or bills, and nothing in it was compared with the real service.
 """
 
-try:
-    from .exchange import ReceivedRequest
-    from .server import Sandbox
-except ImportError as error:  # flask is an extra
-    from ..errors import DependencyError
-
-    raise DependencyError(
-        "The sandbox needs Flask. Install it with: python -m pip install 'facecert[sandbox]'"
-    ) from error
+from .exchange import ReceivedRequest
+from .server import Sandbox
 
 __all__ = ["ReceivedRequest", "Sandbox"]

@@ -44,6 +44,11 @@ class Listener:
         self._server: Optional[_Server] = None
         self.port = port
 
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:port``, or ``https://``."""
+        return "%s://%s:%d" % ("https" if self._tls else "http", HOST, self.port)
+
     def open(self) -> None:
         """Listen. Port 0 takes a free one, and keeps it."""
         if self._server is None:
@@ -117,7 +122,6 @@ class _Handler(WSGIRequestHandler):
     timeout = 120
     # Several small writes and the peer's delayed ACK would cost 40 ms a call.
     disable_nagle_algorithm = True
-    wbufsize = -1
 
     def handle(self) -> None:
         BaseHTTPRequestHandler.handle(self)

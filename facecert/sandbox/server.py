@@ -6,10 +6,9 @@ import time
 from typing import Any, Callable, List, Optional
 
 from ..client import Client
+from ..errors import DependencyError
 from . import faults, rpc
 from .exchange import Exchange, ReceivedRequest
-from .listener import HOST, Listener
-from .pages import create_application
 from .service import Service, Verification
 
 ACCESS_KEY_ID = "sandbox-access-key-id"
@@ -28,6 +27,7 @@ class Sandbox:
 
     Raises:
         ValueError: ``access_key_id`` looks like a real one.
+        DependencyError: Flask is not installed.
     """
 
     def __init__(
@@ -41,6 +41,16 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         ssl_context: Optional[ssl.SSLContext] = None
     ) -> None:
+        try:
+            # Here and not above: pytest imports this module in every suite, with Flask or without.
+            from .listener import Listener
+            from .pages import create_application
+        except ImportError as error:
+            raise DependencyError(
+                "The sandbox needs Flask. Install it with: python -m pip install"
+                " 'facecert[sandbox]'"
+            ) from error
+
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.security_token = security_token
@@ -48,7 +58,6 @@ class Sandbox:
         self._gate = rpc.Gate(clock)
         self._service = Service(scene_id, clock)
         self._exchange = Exchange(self._gate, self._service)
-        self._scheme = "http" if ssl_context is None else "https"
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
         self._reopening: Optional[threading.Timer] = None
@@ -57,7 +66,7 @@ class Sandbox:
     @property
     def endpoint(self) -> str:
         """``http://127.0.0.1:port``, for ``Client(endpoint=…)`` or FACECERT_ENDPOINT."""
-        return "%s://%s:%d" % (self._scheme, HOST, self._listener.port)
+        return self._listener.base_url
 
     @property
     def requests(self) -> List[ReceivedRequest]:
