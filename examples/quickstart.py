@@ -1,4 +1,4 @@
-"""Open a verification, have it done, ask how it went. Needs: pip install "facecert[sandbox]"."""
+"""Open a verification, have it done, ask how it went. Needs Flask beside facecert."""
 
 import facecert
 from facecert.sandbox import Sandbox

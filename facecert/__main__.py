@@ -10,10 +10,14 @@ def main() -> None:
     except ImportError as error:
         if getattr(error, "name", None) != "click":
             raise
-        sys.exit(
-            "The command line needs click. Install it with: python -m pip install 'facecert[cli]'"
-        )
-    cli(prog_name="facecert")
+        sys.exit("The command line needs click. Install it with: python -m pip install click")
+    try:
+        cli(prog_name="facecert")
+    except RuntimeError as error:
+        # click on Python 3.6 without a locale; its words say what to set.
+        if "ASCII" not in str(error):
+            raise
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

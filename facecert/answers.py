@@ -8,6 +8,7 @@ those of help.aliyun.com 181863 and of its siblings on the same gateway, the dot
 
 import json
 import re
+from datetime import timezone
 from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
 
 from .errors import (
@@ -21,7 +22,7 @@ from .errors import (
     SignatureError,
     Throttled,
 )
-from .redact import presentable
+from .redact import presentable, repeats
 
 
 class Reply(NamedTuple):
@@ -38,16 +39,27 @@ class Reply(NamedTuple):
 
 
 class Answer:
-    """An answer with Code 200: the whole of it, and its Data."""
+    """An answer with Code 200: the whole of it, and its fields."""
 
-    def __init__(self, envelope: Dict[str, Any]) -> None:
+    def __init__(self, envelope: Dict[str, Any], private: Tuple[str, ...] = ()) -> None:
         self.envelope = envelope
-        self.request_id = _request_id(envelope)
+        self._private = private
+        self.request_id = _id(envelope, "RequestId", private)
         self.data = _mapping(_pick(envelope, "Data"))
 
+    def get(self, name: str) -> Any:
+        """Return a field of Data; or one beside Data, where the documentation's table has it."""
+        value = _pick(self.data, name)
+        return _pick(self.envelope, name) if value is None else value
+
     def text(self, name: str) -> Optional[str]:
-        """Return a field of Data if it is a text that is not empty, else None."""
-        return _text(self.data, name)
+        """Return a field if it is a text that is not empty, else None."""
+        value = self.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def id(self, name: str) -> Optional[str]:
+        """Return a field if it looks like an id, else None; ids are shown in logs."""
+        return _id({name: self.get(name)}, name, self._private)
 
 
 #: Code -> (what it means and what to do, outcome). Any other Code may hide a success.
@@ -95,6 +107,9 @@ GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
     ),
 )
 
+#: Names after which the call may have been done, whatever the HTTP status.
+MAYBE_DONE = "SignatureNonceUsed|InternalError.*|UnknownError.*|ServiceUnavailable.*"
+
 
 def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
     """Return the answer of a call that the service answered with Code 200.
@@ -109,11 +124,13 @@ def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
     """
     envelope = _mapping(reply.body)
     code = _pick(envelope, "Code")
-    if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code):
-        code = int(code)
-    if type(code) is int and reply.status == 200:
+    if isinstance(code, str):
+        code = code.strip()
+        if re.fullmatch("-?[0-9]{1,18}", code):
+            code = int(code)
+    if type(code) is int and 200 <= reply.status < 300:
         if code == 200:
-            return Answer(envelope)
+            return Answer(envelope, private)
         raise _service_error(code, envelope, private)
     if type(code) is int or (isinstance(code, str) and code):
         raise _gateway_error(str(code), envelope, reply, private)
@@ -134,7 +151,7 @@ def _service_error(
     return ServiceError(
         meaning,
         code=code,
-        request_id=_request_id(envelope),
+        request_id=_id(envelope, "RequestId", private),
         outcome=outcome,
         retryable=code == 500,
         service_message=presentable(_text(envelope, "Message"), private),
@@ -146,7 +163,7 @@ def _gateway_error(
 ) -> FacecertError:
     evidence: Dict[str, Any] = {
         "code": presentable(code, private),
-        "request_id": _request_id(envelope),
+        "request_id": _id(envelope, "RequestId", private),
         "http_status": reply.status,
         "retry_after": _retry_after(reply),
         "service_message": presentable(_text(envelope, "Message"), private),
@@ -156,13 +173,15 @@ def _gateway_error(
             if kind is ClockSkew:
                 evidence["skew_seconds"] = _skew_seconds(reply)
             return kind(meaning, **evidence)
-    if reply.status >= 500 or code == "SignatureNonceUsed":
+    if reply.status >= 500 or reply.status == 408 or re.fullmatch(MAYBE_DONE, code):
         return GatewayError(
             "The gateway failed, or had seen this request before.",
             outcome=UNKNOWN,
             retryable=True,
             **evidence
         )
+    if reply.status < 300:
+        return GatewayError("The answer has a Code of no known kind.", outcome=UNKNOWN, **evidence)
     return GatewayError("The gateway refused the request.", **evidence)
 
 
@@ -183,7 +202,8 @@ def _http_date(text: Optional[str]) -> Optional[float]:
     from email.utils import parsedate_to_datetime
 
     try:
-        return parsedate_to_datetime(text or "").timestamp()
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
 
@@ -215,7 +235,9 @@ def _text(mapping: Mapping[str, Any], name: str) -> Optional[str]:
     return value if isinstance(value, str) and value else None
 
 
-def _request_id(envelope: Mapping[str, Any]) -> Optional[str]:
-    """Return the request id; it is shown everywhere, so nothing that does not look like one."""
-    value = _text(envelope, "RequestId") or ""
-    return value if re.fullmatch("[A-Za-z0-9-]{1,64}", value) else None
+def _id(mapping: Mapping[str, Any], name: str, private: Tuple[str, ...]) -> Optional[str]:
+    value = _text(mapping, name) or ""
+    # Two letters of a name are in every other id; a document number is in none by chance.
+    telling = [text for text in private if len(text) >= 8]
+    shown = re.fullmatch("[A-Za-z0-9_-]{1,64}", value) and not repeats(value, telling)
+    return value if shown else None

@@ -44,7 +44,8 @@ def sandbox(port: int) -> None:
             "Port %d cannot be had: %s. Choose another with --port." % (port, error.strerror)
         )
     click.echo("The sandbox listens; open %s in a browser. It verifies nobody." % running.endpoint)
-    click.echo("Set this for the program that you want to try:\n")
+    click.echo("Set this for the program that you want to try. It counts for facecert.init(),")
+    click.echo("facecert.query() and Client.from_environment(); Client(...) reads none of it.\n")
     for name, value in (
         ("FACECERT_ENDPOINT", running.endpoint),
         ("FACECERT_SCENE_ID", running.scene_id),
@@ -124,10 +125,20 @@ def _demo_live(minutes: float) -> None:
         click.echo("   %s" % opened.certify_url)
         click.echo("   Waiting for a pass. Who failed looks like who is not done: Ctrl-C ends it.")
         try:
-            _wait(lambda: client.query(opened.certify_id).passed, minutes)
+            _wait(lambda: _passed(client, opened.certify_id), minutes)
         except KeyboardInterrupt:
             click.echo("   not waiting any longer")
         _show_query(client, opened)
+
+
+def _passed(client: Client, certify_id: str) -> bool:
+    try:
+        return client.query(certify_id).passed
+    except FacecertError as error:
+        if not error.retryable:
+            raise
+        click.echo("   %s: %s" % (type(error).__name__, error))
+        return False
 
 
 def _ask(variable: str, prompt: str) -> str:

@@ -1,13 +1,11 @@
 """Client, and ``init()`` and ``query()`` on a shared default client."""
 
-import logging
 import os
 import sys
-import time
-from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, Mapping, Optional, TypeVar
+from datetime import timedelta
+from typing import Any, Mapping, Optional
 
-from . import answers, params, results, retry, settings
+from . import params, results, settings
 from .credentials import Credentials
 from .errors import FacecertError
 from .redact import forget_frames
@@ -15,10 +13,6 @@ from .results import InitResult, QueryResult
 
 #: How long certify_id and certify_url are good for (help.aliyun.com 181863).
 LIFETIME = timedelta(minutes=30)
-
-_log = logging.getLogger("facecert")
-
-Result = TypeVar("Result")
 
 
 class Client:
@@ -53,26 +47,27 @@ class Client:
         attempts: int = 3
     ) -> None:
         # Here and not above: importing facecert stays cheap.
-        import random
-
         from .gateway import Gateway
         from .wire import Wire
 
+        outer = sys.exc_info()[1]
+        try:
+            source = Credentials(credentials)
+        except FacecertError as error:
+            forget_frames(error, outer)
+            raise error
+        finally:
+            # A crash report shows this frame's variables.
+            del credentials
         self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
-        self._attempts = settings.check_attempts(attempts)
-        self._credentials = Credentials(credentials)
-        self._now = _utc_now
-        self._sleep = time.sleep
-        self._jitter = random.SystemRandom().random
-        # Last: the default client takes it as the sign that all is set.
-        self._gateway = Gateway(
-            Wire(
-                self.endpoint,
-                connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
-                read_timeout=settings.check_seconds(read_timeout, "read_timeout"),
-            )
+        wire = Wire(
+            self.endpoint,
+            connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
+            read_timeout=settings.check_seconds(read_timeout, "read_timeout"),
         )
+        # Last: the default client takes it as the sign that all is set.
+        self._gateway = Gateway(wire, source, settings.check_attempts(attempts))
 
     @classmethod
     def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> "Client":
@@ -135,7 +130,7 @@ class Client:
                 extra=extra,
                 loopback=settings.is_loopback(self.endpoint),
             )
-            return self._call(
+            return self._gateway.call(
                 parameters,
                 lambda answer, sent_at: results.read_init(
                     answer,
@@ -143,11 +138,10 @@ class Client:
                     expires_at=sent_at + LIFETIME,
                 ),
             )
-        except FacecertError as error:
+        except BaseException as error:  # a time-out's signal may strike anywhere
             forget_frames(error, outer)
             raise error
         finally:
-            # A crash report shows this frame's variables.
             del cert_name, cert_no, scene_id, biz_code, outer_order_no
             del return_url, callback_url, callback_token, extra
 
@@ -179,13 +173,13 @@ class Client:
                 scene_id=self.scene_id if scene_id is None else scene_id,
                 extra=extra,
             )
-            return self._call(
+            return self._gateway.call(
                 parameters,
                 lambda answer, sent_at: results.read_query(
                     answer, certify_id=str(parameters.certify_id)
                 ),
             )
-        except FacecertError as error:
+        except BaseException as error:
             forget_frames(error, outer)
             raise error
         finally:
@@ -193,7 +187,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""
-        self._gateway.close()
+        self._gateway.wire.close()
 
     def __enter__(self) -> "Client":
         return self
@@ -202,31 +196,8 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return "<facecert.Client scene_id=%s endpoint=%s>" % (self.scene_id, self.endpoint)
-
-    def _call(
-        self,
-        parameters: params.ServiceParameters,
-        read: Callable[[answers.Answer, datetime], Result],
-    ) -> Result:
-        def attempt() -> Result:
-            snapshot = self._credentials.snapshot()
-            sent_at = self._now()
-            try:
-                reply = self._gateway.execute(parameters, snapshot)
-                return read(answers.read(reply, parameters.private + snapshot.private), sent_at)
-            except FacecertError as error:
-                error.outer_order_no = parameters.outer_order_no
-                _log.debug("%r failed: %s", parameters, error)
-                raise
-
-        return retry.call(
-            attempt,
-            repeatable=parameters.repeatable,
-            attempts=self._attempts,
-            sleep=self._sleep,
-            jitter=self._jitter,
-        )
+        known = vars(self).get
+        return "<facecert.Client scene_id=%s endpoint=%s>" % (known("scene_id"), known("endpoint"))
 
 
 class _DefaultClient(Client):
@@ -237,14 +208,12 @@ class _DefaultClient(Client):
 
     def __getattr__(self, name: str) -> Any:
         # Only reached for what Client.__init__ has not set, or has not set yet.
-        if name.startswith("__") or "_gateway" in self.__dict__:
-            raise AttributeError(name)
-        Client.__init__(self, **settings.from_environment(os.environ))
-        return getattr(self, name)
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)
+        if not name.startswith("__"):
+            if "_gateway" not in vars(self):
+                Client.__init__(self, **settings.from_environment(os.environ))
+            if name in vars(self):
+                return vars(self)[name]
+        raise AttributeError(name)
 
 
 #: The client that ``facecert.init`` and ``facecert.query`` belong to.

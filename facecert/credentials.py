@@ -1,19 +1,26 @@
 """The standard credential chain, or what the caller gives instead, as one consistent snapshot.
 
-The only module that imports ``alibabacloud_credentials``; its two generations differ: 1.x (and
-0.3.6) hand out a whole credential, 0.3.2 has three getters, and a ``get_credential(config)`` that
-means something else.
+The generations of ``alibabacloud_credentials`` differ: 1.x (and 0.3.6) hand out a whole credential,
+0.3.2 has three getters, and a ``get_credential(config)`` that means something else.
 """
 
 import logging
+import re
 import sys
-from typing import Any, Callable, List, Optional, Tuple
+import threading
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator, Optional, Tuple
 
-from .errors import CredentialsError, DependencyError, FacecertError
+from .errors import CredentialsError, FacecertError
 from .redact import forget_frames
 
-#: Loggers that the packages below open up and give a handler when they are imported.
-_NOISY_LOGGERS = ("alibabacloud-tea", "credentials")
+#: Loggers that quote signed STS requests and their tokens when something fails.
+_QUOTING_LOGGERS = (
+    "alibabacloud-tea", "credentials", "urllib3.connection", "urllib3.connectionpool",
+    "urllib3.util.retry",
+)  # fmt: skip
+
+_this_thread = threading.local()
 
 _TRIED = (
     "looked at ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with"
@@ -31,15 +38,12 @@ class Snapshot:
     def __init__(
         self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None
     ) -> None:
-        for value in (access_key_id, access_key_secret):
-            if not isinstance(value, str) or not value.strip():
-                raise CredentialsError("The credentials hold no AccessKey id or no secret.")
-        self.access_key_id = access_key_id.strip()
-        self.access_key_secret = access_key_secret.strip()
-        self.security_token = security_token or None
+        self.access_key_id = _printable(access_key_id, "AccessKey id")
+        self.access_key_secret = _printable(access_key_secret, "AccessKey secret")
+        self.security_token = _printable(security_token, "STS token") if security_token else None
 
     def __repr__(self) -> str:
-        return "<Snapshot with STS token>" if self.security_token else "<Snapshot>"
+        return "<Snapshot>"
 
     @property
     def private(self) -> Tuple[str, ...]:
@@ -56,6 +60,7 @@ class Credentials:
     """
 
     def __init__(self, source: Any = None) -> None:
+        self._chain = source is None
         self._take = None if source is None else _reader(source)
 
     def __repr__(self) -> str:
@@ -68,12 +73,14 @@ class Credentials:
             CredentialsError: nothing usable was found, or the source failed.
             DependencyError: ``alibabacloud_credentials`` cannot be imported.
         """
-        chain = self._take is None
         outer = sys.exc_info()[1]
         try:
-            if self._take is None:
-                self._take = _reader(_standard_chain())
-            return self._take()
+            with _hushed():
+                if self._take is None:
+                    from .credential_chain import Client
+
+                    self._take = _reader(Client())
+                return self._take()
         except FacecertError:
             raise
         except Exception as error:
@@ -81,11 +88,34 @@ class Credentials:
             forget_frames(error, outer)
             reason = type(error).__name__
         raise CredentialsError(
-            "The standard credential chain found no AccessKey (%s): %s. Set one of them."
-            % (reason, _TRIED)
-            if chain
+            "The standard credential chain found no AccessKey, or could not reach what it found"
+            " (%s). It %s." % (reason, _TRIED)
+            if self._chain
             else "The credentials that were passed in could not be read (%s)." % reason
         )
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Drop what this thread logs through the loggers that quote tokens."""
+    for name in _QUOTING_LOGGERS:
+        logging.getLogger(name).addFilter(_may_be_logged)
+    _this_thread.hushed = True
+    try:
+        yield
+    finally:
+        _this_thread.hushed = False
+
+
+def _may_be_logged(record: logging.LogRecord) -> bool:
+    return not getattr(_this_thread, "hushed", False)
+
+
+def _printable(value: Any, what: str) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch("[!-~]+", text):
+        raise CredentialsError("The %s is missing, or has characters that none has." % what)
+    return text
 
 
 def _reader(source: Any) -> Callable[[], Snapshot]:
@@ -130,30 +160,3 @@ def _piecewise(source: Any) -> Snapshot:
         if source.get_access_key_id() == access_key_id:
             return Snapshot(access_key_id, secret, token)
     raise CredentialsError("The credentials changed three times while they were read.")
-
-
-def _standard_chain() -> Any:
-    before = {name: _state(name) for name in _NOISY_LOGGERS}
-    try:
-        from alibabacloud_credentials.client import Client
-    except ImportError as error:
-        raise DependencyError(
-            "alibabacloud_credentials cannot be imported. Repair it with:"
-            " python -m pip install --force-reinstall alibabacloud-credentials"
-        ) from error
-    finally:
-        for name, (handlers, level) in before.items():
-            _restore(logging.getLogger(name), handlers, level)
-    return Client()
-
-
-def _state(name: str) -> Tuple[List[logging.Handler], int]:
-    logger = logging.getLogger(name)
-    return list(logger.handlers), logger.level
-
-
-def _restore(logger: logging.Logger, handlers: List[logging.Handler], level: int) -> None:
-    """Undo what the import did to a logger: its handler prints signed STS requests to stderr."""
-    for handler in set(logger.handlers) - set(handlers):
-        logger.removeHandler(handler)
-    logger.setLevel(level)

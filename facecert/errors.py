@@ -7,7 +7,7 @@
     |-- DependencyError       (also ImportError) an installed package is unusable
     |-- ConnectionFailed      refused, DNS, TLS: nothing was sent
     |-- NoAnswer              timed out or cut off after sending: outcome unknown
-    |-- BadAnswer             an answer that cannot be read                        .http_status
+    |-- BadAnswer             an answer that cannot be read            .http_status .certify_id
     |-- GatewayError          the gateway refused the request                      .http_status
     |   |-- Throttled         too many calls; nothing was done
     |   |-- SignatureError    AccessKey id, secret and STS token do not fit together
@@ -113,11 +113,13 @@ class BadAnswer(FacecertError):
 
     Attributes:
         http_status: the HTTP status it came with.
+        certify_id: the id of the verification where that much could be read, or None. Keep it.
     """
 
     outcome = UNKNOWN
     retryable = True
     http_status: int = 0
+    certify_id: Optional[str] = None
 
 
 class GatewayError(FacecertError):

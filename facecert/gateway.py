@@ -1,18 +1,23 @@
-"""One signed ExecuteRequest, made by the official request class and the official signer.
+"""A signed ExecuteRequest, made by the official request class and the official signer.
 
 The only module that imports ``aliyunsdkcore`` and ``aliyunsdksaf``. The SDK's own client is not
 used: it puts personal data into log records and exception texts, opens a connection for every
 call, drops the causes of failures, and lets the environment's keys win.
 """
 
+import logging
 import os
+import random
+import time
 import warnings
-from typing import Any, Dict
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .answers import Reply
-from .credentials import Snapshot
-from .errors import DependencyError
+from . import answers, retry
+from .answers import Answer
+from .credentials import Credentials, Snapshot
+from .errors import DependencyError, FacecertError
 from .params import ServiceParameters
 from .wire import Wire
 
@@ -48,24 +53,55 @@ SERVICE = "fin_face_verify"
 VERSION = "2017-03-31"
 REGION_ID = "cn-shanghai"
 
+_log = logging.getLogger("facecert")
+
+Result = TypeVar("Result")
+
 
 class Gateway:
-    """Signs requests and sends them over one wire."""
+    """Makes calls: signs each attempt anew, sends it, reads the answer, and tries again if it may.
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    Args:
+        attempts: how often a call is sent at the most.
+    """
 
-    def execute(self, parameters: ServiceParameters, snapshot: Snapshot) -> Reply:
-        """Sign anew and send once.
+    def __init__(self, wire: Wire, credentials: Credentials, attempts: int) -> None:
+        self.wire = wire
+        self._credentials = credentials
+        self._attempts = attempts
+        self._now = _utc_now
+        self._sleep = time.sleep
+        self._jitter = random.SystemRandom().random
+
+    def call(
+        self, parameters: ServiceParameters, read: Callable[[Answer, datetime], Result]
+    ) -> Result:
+        """Return what ``read`` makes of the answer and of the moment when it was asked for.
 
         Raises:
-            ConnectionFailed, NoAnswer, BadAnswer: see ``Wire.post``.
+            FacecertError: the last attempt's failure.
         """
-        return self._wire.post(urlencode(sign(parameters.json, snapshot)).encode("ascii"))
 
-    def close(self) -> None:
-        """Close the connections that are not in use."""
-        self._wire.close()
+        def attempt() -> Result:
+            snapshot = self._credentials.snapshot()
+            sent_at = self._now()
+            try:
+                form = urlencode(sign(parameters.json, snapshot)).encode("ascii")
+                reply = self.wire.post(form)
+                private = parameters.private + snapshot.private
+                return read(answers.read(reply, private), sent_at)
+            except FacecertError as error:
+                error.outer_order_no = parameters.outer_order_no
+                _log.debug("%s failed: %s", repr(parameters), str(error))
+                raise
+
+        return retry.call(
+            attempt,
+            repeatable=parameters.repeatable,
+            attempts=self._attempts,
+            sleep=self._sleep,
+            jitter=self._jitter,
+        )
 
 
 def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
@@ -80,7 +116,7 @@ def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
     request.set_accept_format("JSON")
     request.add_body_params("Service", SERVICE)
     request.add_body_params("ServiceParameters", service_parameters)
-    # The SDK's own nonce depends on the state of `random`, which forked processes may share.
+    # The SDK's own nonce is made of time, thread and `random`, which forked processes may share.
     request.add_body_params("SignatureNonce", os.urandom(16).hex())
     _, url = _signer(snapshot).sign(REGION_ID, request)
     signed = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
@@ -93,3 +129,7 @@ def _signer(snapshot: Snapshot) -> Any:
     if snapshot.security_token:
         return StsTokenSigner(StsTokenCredential(*key, snapshot.security_token))
     return AccessKeySigner(AccessKeyCredential(*key))
+
+
+def _utc_now() -> datetime:
+    return datetime.now(timezone.utc)

@@ -79,7 +79,7 @@ def init_parameters(
         raise InvalidParameter(
             "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
         )
-    if len(number) >= 8 and number in outer_order_no:
+    if len(number) >= 8 and number.lower() in outer_order_no.lower():
         raise InvalidParameter(
             "outer_order_no must not hold the document number: it is shown in logs and callbacks",
             field="outer_order_no",
@@ -100,7 +100,11 @@ def init_parameters(
     if callback_url is not None:
         fields["callbackUrl"] = _callback_url(callback_url, loopback)
     if callback_token is not None:
-        fields["callbackToken"] = _text("callback_token", callback_token)
+        if _text("callback_token", callback_token) != callback_token:
+            raise InvalidParameter(
+                "callback_token must not begin or end with a blank", field="callback_token"
+            )
+        fields["callbackToken"] = callback_token
         private.append(callback_token)
     private += _add_extra(fields, extra or {})
     return ServiceParameters(fields, private=tuple(private))
@@ -137,8 +141,8 @@ def _callback_url(url: str, loopback: bool) -> str:
     url = _text("callback_url", url)
     try:
         parts = urlsplit(url)
-        secure = parts.scheme == "https" or (
-            parts.scheme == "http" and loopback and is_loopback(url)
+        secure = url.startswith("https://") or (
+            url.startswith("http://") and loopback and is_loopback(url)
         )
         allowed = secure and bool(parts.hostname)
     except ValueError:
@@ -160,14 +164,14 @@ def _add_extra(fields: Dict[str, Any], extra: Mapping[str, Any]) -> List[str]:
             raise InvalidParameter(
                 "extra may only hold fields that have no argument of their own", field="extra"
             )
-    _serialise(extra)
+    _serialise(dict(extra))
     fields.update(extra)
     return list(_texts(extra))
 
 
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
+    if isinstance(value, (str, int, float)) and len(str(value)) >= 6:
+        yield str(value)
     elif isinstance(value, Mapping):
         for item in value.values():
             yield from _texts(item)

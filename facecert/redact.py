@@ -29,11 +29,12 @@ def mask_number(number: str) -> str:
 def repeats(text: str, private: Iterable[str]) -> bool:
     """Tell whether ``text`` holds one of the ``private`` strings in some spelling.
 
-    Looked for raw, percent-encoded (up to four times over), ``\\u``-escaped and in Base64.
+    Looked for raw in either case, percent-encoded (up to four times over), ``\\u``-escaped and in
+    Base64.
     """
     wanted = [value for value in private if value]
     readings = list(_readings(text))
-    if any(value in reading for value in wanted for reading in readings):
+    if any(value.lower() in reading.lower() for value in wanted for reading in readings):
         return True
     wanted_bytes = [value.encode("utf-8", "replace") for value in wanted]
     return any(
@@ -80,13 +81,21 @@ def forget_frames(error: BaseException, outer: Optional[BaseException] = None) -
 def _readings(text: str) -> Iterator[str]:
     for _ in range(5):
         yield text
-        plain = re.sub(_ESCAPE, lambda match: chr(int(match.group(1), 16)), text)
+        plain = _unescaped(text)
         if plain != text:
             yield plain
         decoded = unquote_plus(plain)
         if decoded == text:
             return
         text = decoded
+
+
+def _unescaped(text: str) -> str:
+    if "\\u" not in text:
+        return text
+    plain = re.sub(_ESCAPE, lambda match: chr(int(match.group(1), 16)), text)
+    # Characters beyond U+FFFF come as two escapes.
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _base64_blobs(text: str) -> Iterator[bytes]:

@@ -1,16 +1,53 @@
 """What init and query return, read from an answer. Nothing is sent from here.
 
-The fields of ``Data`` are those of help.aliyun.com 181863.
+The fields are those of help.aliyun.com 181863.
 """
 
 from datetime import datetime
-from typing import Any, Dict, NamedTuple, Optional
+from typing import Any, Dict, Optional, Tuple
 
 from .answers import Answer
 from .errors import BadAnswer
 
 
-class InitResult(NamedTuple):
+class _Result:
+    """Immutable. Not a tuple: those are true when empty of meaning, and ``%`` takes them apart."""
+
+    __slots__: Tuple[str, ...] = ()
+    _shown: Tuple[str, ...] = ()
+
+    def __init__(self, **fields: Any) -> None:
+        for name in self.__slots__:
+            object.__setattr__(self, name, fields[name])
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("a %s cannot be changed" % type(self).__name__)
+
+    def __delattr__(self, name: str) -> None:
+        raise AttributeError("a %s cannot be changed" % type(self).__name__)
+
+    def _fields(self) -> Dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Result) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name) for name in self._shown))
+
+    def __reduce__(self) -> Any:
+        return _again, (type(self), self._fields())
+
+    def __repr__(self) -> str:
+        shown = ", ".join("%s=%r" % (name, getattr(self, name)) for name in self._shown)
+        return "%s(%s)" % (type(self).__name__, shown)
+
+
+def _again(kind: Any, fields: Dict[str, Any]) -> Any:
+    return kind(**fields)
+
+
+class InitResult(_Result):
     """An opened verification.
 
     Attributes:
@@ -22,6 +59,11 @@ class InitResult(NamedTuple):
         raw: the whole answer as it was read; not part of ``repr``.
     """
 
+    __slots__ = (
+        "certify_id", "certify_url", "outer_order_no", "expires_at", "request_id", "raw"
+    )  # fmt: skip
+    _shown = ("certify_id", "outer_order_no", "expires_at", "request_id")
+
     certify_id: str
     certify_url: str
     outer_order_no: str
@@ -29,16 +71,8 @@ class InitResult(NamedTuple):
     request_id: Optional[str]
     raw: Dict[str, Any]
 
-    def __repr__(self) -> str:
-        return "InitResult(certify_id=%r, outer_order_no=%r, expires_at=%r, request_id=%r)" % (
-            self.certify_id,
-            self.outer_order_no,
-            self.expires_at,
-            self.request_id,
-        )
 
-
-class QueryResult(NamedTuple):
+class QueryResult(_Result):
     """What is known of a verification. It is true (``if answer:``) only when it was passed.
 
     Attributes:
@@ -50,6 +84,11 @@ class QueryResult(NamedTuple):
         raw: the whole answer as it was read; not part of ``repr``.
     """
 
+    __slots__ = (
+        "passed", "certify_id", "identity_info", "material_info", "request_id", "raw"
+    )  # fmt: skip
+    _shown = ("passed", "certify_id", "request_id")
+
     passed: bool
     certify_id: str
     identity_info: Any
@@ -60,13 +99,6 @@ class QueryResult(NamedTuple):
     def __bool__(self) -> bool:
         return self.passed
 
-    def __repr__(self) -> str:
-        return "QueryResult(passed=%r, certify_id=%r, request_id=%r)" % (
-            self.passed,
-            self.certify_id,
-            self.request_id,
-        )
-
 
 def read_init(answer: Answer, *, outer_order_no: str, expires_at: datetime) -> InitResult:
     """Read the answer to an ``init``.
@@ -74,12 +106,17 @@ def read_init(answer: Answer, *, outer_order_no: str, expires_at: datetime) -> I
     Raises:
         BadAnswer: it lacks ``certifyId`` or ``certifyUrl``.
     """
-    certify_id = answer.text("certifyId")
+    certify_id = answer.id("certifyId")
     certify_url = answer.text("certifyUrl")
     if certify_id is None or certify_url is None:
-        raise _incomplete(answer, "certifyId and certifyUrl")
+        raise _incomplete(answer, "certifyId and certifyUrl", certify_id)
     return InitResult(
-        certify_id, certify_url, outer_order_no, expires_at, answer.request_id, answer.envelope
+        certify_id=certify_id,
+        certify_url=certify_url,
+        outer_order_no=outer_order_no,
+        expires_at=expires_at,
+        request_id=answer.request_id,
+        raw=answer.envelope,
     )
 
 
@@ -91,21 +128,22 @@ def read_query(answer: Answer, *, certify_id: str) -> QueryResult:
     """
     passed = answer.text("passed")
     if passed is None:
-        raise _incomplete(answer, "passed")
+        raise _incomplete(answer, "passed", certify_id)
     return QueryResult(
-        passed == "T",
-        certify_id,
-        answer.data.get("identityInfo"),
-        answer.data.get("materialInfo"),
-        answer.request_id,
-        answer.envelope,
+        passed=passed == "T",
+        certify_id=certify_id,
+        identity_info=answer.get("identityInfo"),
+        material_info=answer.get("materialInfo"),
+        request_id=answer.request_id,
+        raw=answer.envelope,
     )
 
 
-def _incomplete(answer: Answer, missing: str) -> BadAnswer:
+def _incomplete(answer: Answer, missing: str, certify_id: Optional[str]) -> BadAnswer:
     return BadAnswer(
         "The service answered 200 without %s. Report the RequestId to Alibaba Cloud if it happens"
         " again." % missing,
         http_status=200,
         request_id=answer.request_id,
+        certify_id=certify_id,
     )

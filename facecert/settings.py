@@ -35,7 +35,7 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     url = endpoint.strip().rstrip("/")
     if "://" not in url:
         url = "https://" + url
-    if not re.fullmatch(_BASE_URL, url):
+    if not re.fullmatch(_BASE_URL, url) or not _can_be_split(url):
         raise InvalidParameter(
             "%s must be https:// with a host and perhaps a port, nothing else" % field, field=field
         )
@@ -45,6 +45,14 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
             field=field,
         )
     return url
+
+
+def _can_be_split(url: str) -> bool:
+    """Tell whether urllib takes it: releases differ about what may stand in brackets."""
+    try:
+        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
@@ -88,7 +96,7 @@ def _seconds(value: str, field: str) -> float:
 
 
 def _whole(value: str, field: str) -> int:
-    return check_attempts(int(value) if value.isdecimal() else 0, field)
+    return check_attempts(int(value) if re.fullmatch("[0-9]{1,3}", value) else 0, field)
 
 
 #: Environment variable -> (argument of Client, how to read it).

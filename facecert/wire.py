@@ -1,40 +1,23 @@
-"""One POST to one endpoint over connections that are kept open.
-
-The only module that imports ``urllib3``. It tells apart what was never sent from what may have
-been done.
-"""
+"""One POST to one endpoint, which tells apart what was never sent from what may have been done."""
 
 import os
 import re
-import ssl
 import time
-from typing import Any, Dict, Iterator, Mapping, Optional, Union
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+from http.client import HTTPException
+from typing import Any, Dict, Iterator, Tuple
+from urllib.parse import urlsplit
+
+import urllib3
 
 from . import __version__
 from .answers import Reply
-from .errors import BadAnswer, ConnectionFailed, DependencyError, InvalidParameter, NoAnswer
-from .settings import is_loopback
+from .errors import BadAnswer, ConnectionFailed, FacecertError, NoAnswer
+from .pool import open_pool
 
-try:
-    import certifi
-    import urllib3
-except ImportError as error:
-    raise DependencyError(
-        "facecert sends with urllib3 and certifi. Install them with:"
-        " python -m pip install urllib3 certifi"
-    ) from error
-
-#: Seconds. An older connection may be dropped by the other side just as we write on it.
-LONGEST_IDLE = 10.0
 #: Bytes. The service's answers have a few thousand.
 LONGEST_ANSWER = 1024 * 1024
 
-_CONNECTIONS = 64
-_CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
-_ADDRESS_OF_OBJECT = re.compile(r"<[^<>]* object at 0x[0-9a-f]+>: ")
+_ADDRESS_OF_OBJECT = "<[^<>]* object at 0x[0-9a-f]+>: "
 
 
 class Wire:
@@ -59,6 +42,9 @@ class Wire:
             BadAnswer: the answer is too large to be one.
         """
         body = _Body(form)
+        pool = self._pool()
+        failure: FacecertError
+        cause: BaseException
         headers = {
             "Content-Type": "application/x-www-form-urlencoded",
             "Content-Length": str(len(form)),
@@ -66,7 +52,7 @@ class Wire:
             "User-Agent": "facecert/%s" % __version__,
         }
         try:
-            response = self._pool().urlopen(
+            response = pool.urlopen(
                 "POST",
                 self._endpoint + "/",
                 body=body,
@@ -77,16 +63,11 @@ class Wire:
                 preload_content=False,
                 enforce_content_length=True,
             )
-            content = _read(response)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise self._failure(error, body.begun) from error
-        return Reply(
-            status=response.status,
-            body=content,
-            date=response.headers.get("Date"),
-            retry_after=response.headers.get("Retry-After"),
-            received_at=time.time(),
-        )
+            return _reply(response)
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
+            failure, cause = self._failure(error, body.begun)
+        # Outside of the handler, so that the error has no other context than its cause.
+        raise failure from cause
 
     def close(self) -> None:
         """Close this process's connections that are not in use."""
@@ -99,25 +80,27 @@ class Wire:
         pool = self._pools.get(process)
         if pool is None:
             # setdefault: when two threads come first, both use the same one.
-            pool = self._pools.setdefault(process, _open_pool(self._endpoint))
+            pool = self._pools.setdefault(process, open_pool(self._endpoint))
             for parent in set(self._pools) - {process}:
                 self._pools.pop(parent, None)
         return pool
 
-    def _failure(self, error: Exception, begun: bool) -> Union[NoAnswer, ConnectionFailed]:
+    def _failure(
+        self, error: BaseException, begun: bool
+    ) -> Tuple[FacecertError, BaseException]:
+        """Return the error to raise, and a cause for it that can be shown."""
         host = urlsplit(self._endpoint).netloc
-        reason = _ADDRESS_OF_OBJECT.sub("", str(error)) or type(error).__name__
         if begun:
-            return NoAnswer(
-                "%s was sent the request and gave no whole answer: %s. It may have been done."
-                % (host, reason)
-            )
+            # Others' words may quote the answer, and that the request.
+            cause = _showable(error)
+            text = "%s was sent the request and gave no whole answer: %s. It may have been done."
+            return NoAnswer(text % (host, cause)), cause
         advice = "the network, DNS, HTTPS_PROXY and the endpoint"
         if isinstance(error, urllib3.exceptions.SSLError):
-            advice = "%s and whether something intercepts TLS" % _CA_VARIABLES[0]
-        return ConnectionFailed(
-            "No connection to %s: %s. Nothing was sent. Check %s." % (host, reason, advice)
-        )
+            advice = "ALIBABA_CLOUD_CA_BUNDLE and whether something intercepts TLS"
+        words = re.sub(_ADDRESS_OF_OBJECT, "", str(error)) or type(error).__name__
+        text = "No connection to %s: %s. Nothing was sent. Check %s."
+        return ConnectionFailed(text % (host, words, advice)), error
 
 
 class _Body:
@@ -135,77 +118,35 @@ class _Body:
         yield self._content
 
 
-class _FreshConnections:
-    """For urllib3's pools: a connection that was idle for long is opened anew."""
-
-    def _get_conn(self, timeout: Optional[float] = None) -> Any:
-        connection = super()._get_conn(timeout)  # type: ignore[misc]
-        idle_since = getattr(connection, "idle_since", None)
-        if idle_since is not None and time.monotonic() - idle_since > LONGEST_IDLE:
-            connection.close()
-        return connection
-
-    def _put_conn(self, connection: Any) -> None:
-        if connection is not None:
-            connection.idle_since = time.monotonic()
-        super()._put_conn(connection)  # type: ignore[misc]
-
-
-class _HTTPPool(_FreshConnections, urllib3.HTTPConnectionPool):
-    pass
-
-
-class _HTTPSPool(_FreshConnections, urllib3.HTTPSConnectionPool):
-    pass
-
-
-def _open_pool(endpoint: str) -> urllib3.PoolManager:
-    options: Dict[str, Any] = {"maxsize": _CONNECTIONS}
-    if endpoint.startswith("https://"):
-        options["ssl_context"] = _tls_context()
-    proxy = _proxy(endpoint)
-    if proxy is None:
-        pool = urllib3.PoolManager(**options)
-    else:
-        pool = _proxy_manager(proxy, options)
-    pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return pool
-
-
-def _tls_context() -> ssl.SSLContext:
-    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    variable = next((name for name in _CA_VARIABLES if os.environ.get(name)), "")
-    bundle = os.environ[variable] if variable else certifi.where()
+def _reply(response: "urllib3.response.BaseHTTPResponse") -> Reply:
+    connection: Any = response.connection
+    in_step = False
     try:
-        if os.path.isdir(bundle):
-            context.load_verify_locations(capath=bundle)
+        content = _read(response)
+        if response.status < 200:
+            raise OSError("an interim answer came instead of the final one")
+        # After anything else the real answer may still come.
+        in_step = response.status == 200 and len(content) > 0
+    finally:
+        if in_step:
+            connection.owner.keep(connection)
         else:
-            context.load_verify_locations(cafile=bundle)
-    except OSError as error:
-        raise InvalidParameter(
-            "%s names a CA bundle that cannot be read" % (variable or "certifi"), field=variable
-        ) from error
-    return context
+            connection.close()
+    return Reply(
+        status=response.status,
+        body=content,
+        date=response.headers.get("Date"),
+        retry_after=response.headers.get("Retry-After"),
+        received_at=time.time(),
+    )
 
 
-def _proxy(endpoint: str) -> Optional[str]:
-    parts = urlsplit(endpoint)
-    if is_loopback(endpoint) or proxy_bypass_environment(parts.netloc):
-        return None
-    proxies = getproxies_environment()
-    return proxies.get(parts.scheme) or proxies.get("all")
-
-
-def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
-    parts = urlsplit(proxy if "://" in proxy else "http://" + proxy)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidParameter("HTTPS_PROXY must name an http:// proxy", field="HTTPS_PROXY")
-    headers = None
-    if parts.username is not None:
-        login = "%s:%s" % (unquote(parts.username), unquote(parts.password or ""))
-        headers = urllib3.make_headers(proxy_basic_auth=login)
-    address = "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2])
-    return urllib3.ProxyManager(address, proxy_headers=headers, **options)
+def _showable(error: BaseException) -> Exception:
+    """Return a failure's part that quotes nobody: the system's own, or its kind alone."""
+    for part in (error, error.__cause__) + error.args:
+        if isinstance(part, OSError):
+            return part
+    return HTTPException(type(error).__name__)
 
 
 def _read(response: "urllib3.response.BaseHTTPResponse") -> bytes:
@@ -218,5 +159,4 @@ def _read(response: "urllib3.response.BaseHTTPResponse") -> bytes:
                 "The answer is longer than %d bytes; this is not the service." % LONGEST_ANSWER,
                 http_status=response.status,
             )
-    response.release_conn()
     return content

@@ -74,8 +74,8 @@ def client(sandbox):
     """A client of the sandbox that notes its pauses in ``.pauses`` and does not wait."""
     with sandbox.client(read_timeout=0.5) as client:
         client.pauses = []
-        client._sleep = client.pauses.append
-        client._jitter = lambda: 0.5
+        client._gateway._sleep = client.pauses.append
+        client._gateway._jitter = lambda: 0.5
         yield client
 
 

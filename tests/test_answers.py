@@ -34,6 +34,8 @@ def reply(content, status=200, **headers):
         dict(OK, Data=json.dumps(DATA)),
         {"requestId": "R-1", "message": "OK", "code": 200, "data": DATA},
         {"REQUESTID": "R-1", "CODE": "200", "DATA": json.dumps(DATA)},
+        {"RequestId": "R-1", "Message": "OK", "Code": "200", "certifyId": "ab" * 16},
+        dict(OK, Code=" 200 "),
         dict(OK, Success=True, Unknown={"x": [None]}, Data=dict(DATA, subCode="")),
     ],
 )
@@ -42,6 +44,11 @@ def test_every_envelope_that_some_source_shows_is_read(envelope):
     assert answer.request_id == "R-1"
     assert answer.text("certifyId") == "ab" * 16
     assert answer.envelope == envelope
+
+
+@pytest.mark.parametrize("status", [200, 201, 203])
+def test_any_http_success_carries_a_business_answer(status):
+    assert answers.read(reply(OK, status)).request_id == "R-1"
 
 
 def test_the_documented_name_goes_before_the_same_in_another_case():
@@ -68,6 +75,8 @@ def test_data_that_holds_nothing(data):
         (501, "refused", False),
         (999, "unknown", False),
         (0, "unknown", False),
+        (-1, "unknown", False),
+        (9999999999, "unknown", False),
     ],
 )
 @pytest.mark.parametrize("spell", [int, str])
@@ -100,6 +109,13 @@ def test_service_codes(code, outcome, retryable, spell):
         ("Forbidden.RAM", 403, GatewayError, "refused", False),
         ("SomethingNew", 400, GatewayError, "refused", False),
         ("InternalError", 500, GatewayError, "unknown", True),
+        ("InternalError", 400, GatewayError, "unknown", True),
+        ("InternalError", 200, GatewayError, "unknown", True),
+        ("ServiceUnavailable", 429, GatewayError, "unknown", True),
+        ("RequestTimeout", 408, GatewayError, "unknown", True),
+        ("OK", 200, GatewayError, "unknown", False),
+        ("9" * 19, 200, GatewayError, "unknown", False),
+        ("Throttling.User", 503, Throttled, "refused", True),
         ("UnknownError", 500, GatewayError, "unknown", True),
         ("ServiceUnavailable", 503, GatewayError, "unknown", True),
         ("503", 503, GatewayError, "unknown", True),
@@ -139,6 +155,7 @@ def test_clock_skew_says_by_how_much():
         ("Tue, 24 Nov 2026 11:00:00 GMT", 0.0),
         ("²", None),
         ("soon", None),
+        ("Tue, 24 Nov 2026 12:00:30 -0000", 30.0),
         (None, None),
     ],
 )
@@ -188,10 +205,11 @@ def test_bug_signature_does_not_match_repeats_name_and_number():
 @pytest.mark.parametrize("field", ["Message", "Code", "RequestId"])
 def test_private_texts_in_a_refusal_are_withheld(field):
     envelope = {"RequestId": "R-1", "Code": "Other.Code", "Message": "Words."}
-    envelope[field] = "it is " + NAME
-    with pytest.raises(GatewayError) as caught:
-        answers.read(reply(envelope, 400), (NAME, NUMBER))
-    assert NAME not in str(caught.value) + repr(vars(caught.value))
+    for private in (NAME, NUMBER):
+        envelope[field] = private
+        with pytest.raises(GatewayError) as caught:
+            answers.read(reply(envelope, 400), (NAME, NUMBER))
+        assert private not in str(caught.value) + repr(vars(caught.value))
 
 
 JSON = st.recursive(

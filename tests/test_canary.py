@@ -106,7 +106,7 @@ def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, t
               "callback_url": "https://shop.example/"}  # fmt: skip
     errors = 0
     with tls_sandbox.client(credentials=key, read_timeout=0.3) as client:
-        client._sleep = lambda seconds: None
+        client._gateway._sleep = lambda seconds: None
         for fault in [None] + sorted(FAULTS):
             for method in ("init", "query"):
                 opened = client.init(**person)
@@ -152,6 +152,55 @@ def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, t
     text = shown.getvalue()
     assert "urllib3.connectionpool" in text and "it failed" in text and "facecert" in text
     assert found_in(text) == []
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, TimeoutError, RuntimeError])
+@pytest.mark.parametrize("method", ["init", "query"])
+def test_bug_an_interrupt_leaves_with_the_body_in_its_frames(
+    client, monkeypatch, everything_shown, kind, method
+):
+    """As when Celery's soft time limit or Ctrl-C strikes while the answer is waited for."""
+    import http.client
+
+    def strike(self):
+        raise kind("in the middle")
+
+    certify_id = client.init(cert_name=NAME, cert_no=NUMBER).certify_id
+    client.close()
+    monkeypatch.setattr(http.client.HTTPResponse, "begin", strike)
+    expected = facecert.NoAnswer if kind is TimeoutError else kind
+    with pytest.raises(expected) as caught:
+        if method == "init":
+            client.init(cert_name=NAME, cert_no=NUMBER, extra={"more": NAME})
+        else:
+            client.query(certify_id, extra={"more": NAME})
+    show_error(everything_shown, caught.value)
+    assert found_in(everything_shown.getvalue()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"credentials": ("i", SECRET), "attempts": 0},
+        {"credentials": ("i", SECRET, "t", "x")},
+        {"credentials": ("i", SECRET + "\udcff")},
+        {"credentials": {"secret": SECRET}},
+    ],
+)
+def test_bug_a_client_that_cannot_be_made_shows_the_secret(everything_shown, arguments):
+    with pytest.raises(facecert.FacecertError) as caught:
+        facecert.Client("1", **arguments)
+    show_error(everything_shown, caught.value)
+    assert found_in(everything_shown.getvalue()) == []
+
+
+def test_log_records_carry_no_objects(client, sandbox, caplog):
+    caplog.set_level(logging.DEBUG, "facecert")
+    sandbox.fail("code-402")
+    with pytest.raises(facecert.ServiceError):
+        client.init(cert_name=NAME, cert_no=NUMBER)
+    records = [record for record in caplog.records if record.name == "facecert"]
+    assert records and all(type(part) is str for record in records for part in record.args)
 
 
 def test_the_chain_of_causes_is_kept_but_not_its_frames(sandbox, client):

@@ -181,7 +181,23 @@ def test_without_click_it_says_what_to_install(tmp_path):
     said = run_python(
         "from facecert.__main__ import main; main()", env={"PYTHONPATH": path}, check=False
     )
-    assert "facecert[cli]" in said and "Traceback" not in said
+    assert "pip install click" in said and "Traceback" not in said
+
+
+def test_without_a_locale_it_works_or_says_what_to_set():
+    done = subprocess.run(
+        [sys.executable, "-m", "facecert", "demo"],
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=60,
+    )
+    assert b"Traceback" not in done.stdout
+    assert done.returncode == 0 or b"LC_ALL" in done.stdout
+
+
+def test_setup_cfg_can_be_read_without_a_locale():
+    (ROOT / "setup.cfg").read_text(encoding="ascii")
 
 
 def test_version():

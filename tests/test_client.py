@@ -11,7 +11,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
 
 def test_the_whole_way(sandbox, client, person):
-    client._now = lambda: NOW
+    client._gateway._now = lambda: NOW
     opened = client.init(outer_order_no="order1", **person)
     assert opened.outer_order_no == "order1"
     assert opened.expires_at == NOW + timedelta(minutes=30)
@@ -36,6 +36,7 @@ MEANS = {
     "no-answer": ("NoAnswer", "unknown", True, False),
     "slow": (None, None, None, True),
     "html-502": ("BadAnswer", "unknown", True, False),
+    "echo": ("GatewayError", "refused", False, True),
     "http-503": ("GatewayError", "unknown", True, True),
     "throttled": ("Throttled", "refused", True, True),
     "truncated": ("BadAnswer", "unknown", True, False),
@@ -113,7 +114,7 @@ def test_fail_then_succeed(sandbox, client, person, fault, method):
 
 def test_refused_at_first_then_open(sandbox, client, person):
     sandbox.fail("refused", seconds=60)
-    client._sleep = lambda seconds: sandbox.heal()
+    client._gateway._sleep = lambda seconds: sandbox.heal()
     assert client.init(**person).certify_id
     assert len(sandbox.requests) == 1
 
@@ -234,6 +235,35 @@ def test_a_client_can_be_used_after_close(client, person):
     client.init(**person)
     client.close()
     assert client.init(**person).certify_id
+
+
+def test_expiry_counts_from_sending(client, person, sandbox):
+    moments = [NOW, NOW + timedelta(minutes=5)]
+    client._gateway._now = lambda: moments.pop(0)
+    assert client.init(**person).expires_at == NOW + timedelta(minutes=30)
+    sandbox.fail("throttled")
+    moments[:] = [NOW, NOW + timedelta(minutes=1)]
+    assert client.init(**person).expires_at == NOW + timedelta(minutes=31)
+
+
+def test_bug_a_second_thread_finds_the_default_client_half_made(monkeypatch):
+    """The other thread finishes between the failed look-up and the check whether all is set."""
+    default = client_module._DefaultClient()
+    facecert.Client.__init__(default, "17")
+    scene_id = vars(default).pop("scene_id")
+
+    def other_thread_is_done(self, *args, **kwargs):
+        raise AssertionError("made twice")
+
+    monkeypatch.setattr(facecert.Client, "__init__", other_thread_is_done)
+    vars(default)["scene_id"] = scene_id
+    assert default.__getattr__("scene_id") == "17"
+
+
+def test_a_repr_never_fails_and_reads_no_environment(monkeypatch):
+    monkeypatch.setenv("FACECERT_ATTEMPTS", "many")
+    assert "Client" in repr(client_module._DefaultClient())
+    assert "Client" in repr(facecert.Client.__new__(facecert.Client))
 
 
 def test_the_callers_own_exception_keeps_its_traceback(client, sandbox, person):

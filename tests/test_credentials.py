@@ -1,3 +1,4 @@
+import json
 import logging
 import pickle
 
@@ -129,10 +130,13 @@ def test_the_standard_chain_reads_the_environment():
 def test_the_standard_chain_names_what_it_tried():
     code = (
         "import facecert\n"
-        "try: facecert.Client('1').query('ab')\n"
-        "except facecert.CredentialsError as error: print(error)"
+        "client = facecert.Client('1')\n"
+        "for turn in range(2):\n"
+        "    try: client.query('ab')\n"
+        "    except facecert.CredentialsError as error: print(error)"
     )
     said = run_python(code)
+    assert "passed in" not in said
     for source in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "config.json", "credentials.ini", "ECS"):
         assert source in said
 
@@ -149,6 +153,51 @@ def test_bug_the_packages_below_open_loggers_and_add_handlers():
     assert run_python(code, env=env).split() == ["[]", "0", "[]", "0"]
 
 
+OIDC = {
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "HOME": "/nonexistent",
+    "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/x",
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/x",
+}
+
+
+def test_bug_a_failing_sts_request_is_logged_with_its_token(tmp_path):
+    (tmp_path / "token").write_text("canary-oidc-token")
+    code = (
+        "import logging, facecert\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "try: facecert.Client('1', endpoint='http://127.0.0.1:1').query('ab')\n"
+        "except facecert.CredentialsError as error: print(error)\n"
+        "logging.getLogger('credentials').error('the app may still log here')"
+    )
+    env = dict(OIDC, ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(tmp_path / "token"))
+    said = run_python(code, env=env, check=False)
+    assert "could not reach" in said and "the app may still log here" in said
+    for quoted in ("canary-oidc-token", "Signature", "AssumeRole", "Traceback"):
+        assert quoted not in said
+
+
+def test_a_profile_whose_sts_cannot_be_reached(tmp_path):
+    (tmp_path / ".aliyun").mkdir()
+    profile = {
+        "name": "default", "mode": "RamRoleArn", "access_key_id": "canary-id",
+        "access_key_secret": "canary-secret", "ram_role_arn": "acs:ram::1:role/x",
+        "ram_session_name": "x", "expired_seconds": 900,
+    }  # fmt: skip
+    (tmp_path / ".aliyun" / "config.json").write_text(
+        json.dumps({"current": "default", "profiles": [profile]})
+    )
+    code = (
+        "import logging, facecert\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "try: facecert.Client('1', endpoint='http://127.0.0.1:1').query('ab')\n"
+        "except facecert.CredentialsError as error: print(error)"
+    )
+    env = {"HTTPS_PROXY": "http://127.0.0.1:1", "HOME": str(tmp_path)}
+    said = run_python(code, env=env, check=False)
+    assert "credential chain" in said and "canary" not in said and "Signature" not in said
+
+
 def test_logging_is_left_alone_where_the_app_had_set_it_up():
     logger = logging.getLogger("alibabacloud-tea")
     handler = logging.NullHandler()
@@ -161,12 +210,32 @@ def test_logging_is_left_alone_where_the_app_had_set_it_up():
         logger.removeHandler(handler)
 
 
+@pytest.mark.parametrize(
+    "key", [("i", "s", b"bytes"), ("i", "s", 5), ("i", "s\udcff"), ("名", "s"), ("i", "s s")]
+)
+def test_what_cannot_be_signed_with_is_refused_without_being_shown(key):
+    with pytest.raises(CredentialsError) as caught:
+        Credentials(key)
+    assert not any(str(part) in str(caught.value) for part in key if len(str(part)) > 3)
+
+
+def test_apps_that_make_errors_of_warnings_can_use_the_chain():
+    code = (
+        "import warnings; warnings.simplefilter('error')\n"
+        "from facecert.credentials import Credentials\n"
+        "print(Credentials().snapshot().access_key_id)"
+    )
+    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
+    assert run_python(code, env=env).strip() == "i1"
+
+
 def test_a_missing_package_is_named_with_its_repair(monkeypatch):
     import sys
 
     from facecert.errors import DependencyError
 
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
+    monkeypatch.delitem(sys.modules, "facecert.credential_chain", raising=False)
     with pytest.raises(DependencyError) as caught:
         Credentials().snapshot()
     assert "pip install" in str(caught.value)

@@ -1,5 +1,6 @@
 import json
 import re
+import types
 
 import pytest
 from conftest import NAME, NUMBER
@@ -84,6 +85,7 @@ BAD = [
     ("outer_order_no", 17),
     ("outer_order_no", NUMBER),
     ("outer_order_no", "order" + NUMBER),
+    ("outer_order_no", "order" + NUMBER.lower()),
     ("cert_name", ""),
     ("cert_name", " \t"),
     ("cert_name", None),
@@ -100,9 +102,11 @@ BAD = [
     ("callback_url", "https://"),
     ("callback_url", "https://[bad"),
     ("callback_url", "shop.example"),
+    ("callback_url", "HTTPS://shop.example"),
     ("callback_url", ""),
     ("callback_token", ""),
     ("callback_token", 5),
+    ("callback_token", "SECRETVALUE\n"),
     ("extra", {"certName": "SECRETVALUE"}),
     ("extra", {"callbackUrl": "http://SECRETVALUE"}),
     ("extra", {5: "SECRETVALUE"}),
@@ -168,6 +172,15 @@ def test_only_query_may_be_repeated_and_neither_shows_anything():
 
 def test_what_must_not_be_shown():
     private = params.init_parameters(
-        **dict(GOOD, cert_no="11010119800101999x ", callback_token="tok", extra={"a": ["deep"]})
+        cert_name=NAME,
+        cert_no="11010119800101999x ",
+        scene_id="1",
+        callback_token="tok",
+        extra={"a": ["in depth"], "mobile": 13800138000},
     ).private
-    assert {NAME, "11010119800101999X", "11010119800101999x ", "tok", "deep"} <= set(private)
+    expected = {NAME, "11010119800101999X", "11010119800101999x ", "tok", "in depth", "13800138000"}
+    assert expected <= set(private)
+
+
+def test_extra_may_be_any_mapping():
+    assert fields(extra=types.MappingProxyType({"new": 1}))["new"] == 1

@@ -40,12 +40,16 @@ SPELLINGS = [
 
 
 @pytest.mark.parametrize("spell", SPELLINGS)
-@pytest.mark.parametrize("private", [NAME, NUMBER, "token/with+signs=", "a b&c"])
+@pytest.mark.parametrize("private", [NAME, NUMBER, "token/with+signs=", "a b&c", "𠮷野"])
 def test_repeats_finds_every_spelling(spell, private):
     text = "before %s after" % spell(private)
     assert redact.repeats(text, [private])
     assert not redact.repeats(text, ["something else", ""])
     assert redact.presentable(text, [private]) == redact.WITHHELD
+
+
+def test_repeats_finds_either_case():
+    assert redact.repeats("it is %s." % NUMBER.lower(), [NUMBER])
 
 
 def test_presentable_keeps_harmless_words_on_one_line():

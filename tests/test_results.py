@@ -3,6 +3,7 @@ import pickle
 from datetime import datetime, timezone
 
 import pytest
+from conftest import NUMBER
 
 from facecert import results
 from facecert.answers import Answer
@@ -53,6 +54,33 @@ def test_only_capital_t_is_a_pass(passed, means):
 def test_a_query_answer_that_does_not_say_is_a_bad_answer(passed):
     with pytest.raises(BadAnswer):
         asked(passed=passed)
+
+
+def test_bug_percent_formatting_takes_tuples_apart():
+    for result in (opened(), asked(passed="F")):
+        assert repr(result) == "%r" % result == "%s" % result
+        assert hash(result) == hash(copy.copy(result))
+
+
+def test_an_id_without_a_url_is_not_lost():
+    with pytest.raises(BadAnswer) as caught:
+        opened(certifyUrl=None)
+    assert caught.value.certify_id == ID
+
+
+def test_an_id_that_repeats_the_number_is_not_shown():
+    echo = Answer({"Code": 200, "Data": {"certifyId": NUMBER, "certifyUrl": "u"}}, (NUMBER,))
+    with pytest.raises(BadAnswer) as caught:
+        results.read_init(echo, outer_order_no="o", expires_at=EXPIRES)
+    assert NUMBER not in repr(vars(caught.value))
+
+
+def test_bug_short_names_made_ids_look_private():
+    envelope = {"RequestId": "R-1", "Code": 200, "Data": {"certifyId": ID, "certifyUrl": "u"}}
+    result = results.read_init(
+        Answer(envelope, ("Ab", "1")), outer_order_no="o", expires_at=EXPIRES
+    )
+    assert (result.certify_id, result.request_id) == (ID, "R-1")
 
 
 def test_raw_and_reserved_fields_are_kept_out_of_repr():

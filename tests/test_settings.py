@@ -35,6 +35,11 @@ def test_endpoint(given, kept):
         "https://host?query",
         "https://host#fragment",
         "https://[::1",
+        "https://[1.2.3.4]",
+        "https://[::::]",
+        "http://[::::]",
+        "https://host:0",
+        "https://host:99999",
         "https://host:port",
     ],
 )
@@ -76,6 +81,7 @@ def test_from_environment():
         ("FACECERT_ATTEMPTS", "11"),
         ("FACECERT_ATTEMPTS", "2.5"),
         ("FACECERT_ATTEMPTS", "²"),
+        ("FACECERT_ATTEMPTS", "9" * 5000),
     ],
 )
 def test_a_bad_variable_is_named(variable, value):

@@ -82,7 +82,7 @@ class Exchange:
         request_id = str(uuid.uuid4()).upper()
         try:
             parameters = self._gate.check(method, query_pairs + form_pairs)
-            outcome = faults.instead(fault) or self._service.execute(
+            outcome = faults.instead(fault, parameters) or self._service.execute(
                 parameters.get("Service", ""), parameters.get("ServiceParameters", "")
             )
         except Refusal as refusal:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional
 
 from .rpc import Refusal
 from .service import MESSAGES, Outcome
@@ -14,6 +14,7 @@ SLOW = "slow"
 HTML_502 = "html-502"
 HTTP_503 = "http-503"
 THROTTLED = "throttled"
+ECHO = "echo"
 TRUNCATED = "truncated"
 DATA_STRING = "data-string"
 DATA_NULL = "data-null"
@@ -30,6 +31,7 @@ FAULTS = {
     HTML_502: "it is done, and a proxy answers HTTP 502 with a page",
     HTTP_503: "the gateway answers HTTP 503 ServiceUnavailable",
     THROTTLED: "the gateway answers Throttling.User",
+    ECHO: "the gateway refuses, and repeats all parameters in its Message",
     TRUNCATED: "it is done, and half of the answer's JSON comes",
     DATA_STRING: "Data comes as a string of JSON",
     DATA_NULL: "it is done, and Data comes as null",
@@ -90,7 +92,7 @@ class Faults:
         return fault.name in (CUT, NO_ANSWER)
 
 
-def instead(fault: Optional[Fault]) -> Optional[Outcome]:
+def instead(fault: Optional[Fault], parameters: Mapping[str, str]) -> Optional[Outcome]:
     """Turn a call away before it is done: raise the Refusal, or return the answer instead."""
     if fault is None:
         return None
@@ -98,6 +100,8 @@ def instead(fault: Optional[Fault]) -> Optional[Outcome]:
         raise Refusal("ServiceUnavailable", 503, "The request has failed temporarily.")
     if fault.name == THROTTLED:
         raise Refusal("Throttling.User", 400, "Request was denied due to user flow control.")
+    if fault.name == ECHO:
+        raise Refusal("InvalidParameter.Echo", 400, "Not valid: %s" % dict(parameters))
     code = CODES.get(fault.name)
     return None if code is None else (code, MESSAGES[code], None)
 

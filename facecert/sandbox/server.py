@@ -47,8 +47,7 @@ class Sandbox:
             from .pages import create_application
         except ImportError as error:
             raise DependencyError(
-                "The sandbox needs Flask. Install it with: python -m pip install"
-                " 'facecert[sandbox]'"
+                "The sandbox needs Flask. Install it with: python -m pip install flask"
             ) from error
 
         self.access_key_id = access_key_id
