@@ -46,12 +46,7 @@ def sandbox(port: int) -> None:
     click.echo("The sandbox listens; open %s in a browser. It verifies nobody." % running.endpoint)
     click.echo("Set this for the program that you want to try. It counts for facecert.init(),")
     click.echo("facecert.query() and Client.from_environment(); Client(...) reads none of it.\n")
-    for name, value in (
-        ("FACECERT_ENDPOINT", running.endpoint),
-        ("FACECERT_SCENE_ID", running.scene_id),
-        ("ALIBABA_CLOUD_ACCESS_KEY_ID", running.access_key_id),
-        ("ALIBABA_CLOUD_ACCESS_KEY_SECRET", running.access_key_secret),
-    ):
+    for name, value in running.environment.items():
         click.echo("  export %s=%s" % (name, value))
     click.echo("\nStop it with Ctrl-C.")
     try:

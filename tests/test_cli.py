@@ -25,16 +25,13 @@ def run(*arguments, env=None):
 
 def live_environment(sandbox, **changes):
     environ = {
-        "FACECERT_ENDPOINT": sandbox.endpoint,
-        "FACECERT_SCENE_ID": sandbox.scene_id,
-        "ALIBABA_CLOUD_ACCESS_KEY_ID": sandbox.access_key_id,
-        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": sandbox.access_key_secret,
         "FACECERT_CERT_NAME": NAME,
         "FACECERT_CERT_NO": NUMBER,
         "PYTHONPATH": str(ROOT),
         "PYTHONIOENCODING": "utf-8",
         "PYTHONUNBUFFERED": "1",
     }
+    environ.update(sandbox.environment)
     environ.update(changes)
     return dict(os.environ, **environ)
 

@@ -1,3 +1,5 @@
+import socket
+import threading
 import time
 from urllib.parse import urlencode
 
@@ -233,3 +235,124 @@ def test_without_flask_other_peoples_suites_still_run_and_the_sandbox_says_what_
         "except facecert.DependencyError as error: print(error)"
     )
     assert "pip install flask" in run_python(code)
+
+
+def listens(sandbox):
+    try:
+        socket.create_connection(("127.0.0.1", sandbox._listener.port), 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def test_bug_a_second_refusal_ended_with_the_first_one(sandbox):
+    sandbox.fail("refused", seconds=0.1)
+    sandbox.fail("refused", seconds=60)
+    time.sleep(0.3)
+    assert not listens(sandbox)
+    sandbox.heal()
+    assert listens(sandbox)
+
+
+def test_bug_a_stopped_sandbox_listened_again(person):
+    sandbox = Sandbox().start()
+    sandbox.fail("refused", seconds=0.1)
+    sandbox.stop()
+    time.sleep(0.3)
+    assert not listens(sandbox)
+    with sandbox:
+        assert listens(sandbox)
+    assert not listens(sandbox)
+
+
+@pytest.mark.parametrize("greeting", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff"])
+def test_bug_silent_tls_connections_outlived_the_sandbox(tls_sandbox, greeting):
+    port = int(tls_sandbox.endpoint.rpartition(":")[2])
+    before = threading.active_count()
+    connections = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(5)]
+    for connection in connections:
+        connection.sendall(greeting)
+    time.sleep(0.1)
+    tls_sandbox.stop()
+    deadline = time.monotonic() + 5
+    while threading.active_count() >= before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threading.active_count() < before
+    for connection in connections:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "head, status",
+    [
+        ("Transfer-Encoding: chunked", 411),
+        ("Content-Length: -5", 400),
+        ("Content-Length: abc", 400),
+        ("Content-Length: 5\r\nContent-Length: 6", 400),
+        ("Content-Length: 10000000000", 413),
+    ],
+)
+def test_bug_bodies_were_taken_for_requests(sandbox, head, status):
+    with socket.create_connection(("127.0.0.1", sandbox._listener.port), 5) as connection:
+        request = "POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n" % head
+        connection.sendall(request.encode("ascii"))
+        answer = b""
+        try:
+            while True:
+                part = connection.recv(65536)
+                if not part:
+                    break
+                answer += part
+        except ConnectionResetError:
+            pass  # it closed before it had read what is no request
+    assert answer.startswith(b"HTTP/1.1 %d" % status) and answer.count(b"HTTP/1.1") == 1
+    assert sandbox.requests == []
+
+
+def test_foreign_pages_may_not_order_anything(sandbox):
+    pool = urllib3.PoolManager()
+    for origin, status in (("https://evil.example", 403), (sandbox.endpoint, 303)):
+        response = pool.request(
+            "POST",
+            sandbox.endpoint + "/faults",
+            body="fault=none",
+            headers={"Origin": origin, "Content-Type": "application/x-www-form-urlencoded"},
+            redirect=False,
+        )
+        assert response.status == status
+    pool.clear()
+
+
+@pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "1e300"])
+def test_seconds_have_limits(sandbox, browser, seconds):
+    assert "0 to 3600" in browser.post(sandbox.endpoint + "/faults", fault="slow", seconds=seconds)
+    assert browser.status == 400
+
+
+def test_a_page_survives_nonsense(sandbox, browser):
+    browser.get(sandbox.endpoint + "/gateway.do?biz_content=" + "[" * 5000)
+    assert browser.status == 404
+
+
+def test_before_the_start_there_is_no_address():
+    with pytest.raises(RuntimeError):
+        Sandbox().client()
+
+
+def test_the_fixture_leads_the_environment_too(sandbox):
+    assert facecert.Client.from_environment().endpoint == sandbox.endpoint
+
+
+def test_calls_do_not_get_slower_with_their_number(sandbox, client, person):
+    """Nonces and order numbers were searched one by one."""
+
+    def seconds_for_100():
+        start = time.perf_counter()
+        for _ in range(100):
+            client.init(**person)
+        return time.perf_counter() - start
+
+    first = min(seconds_for_100() for _ in range(2))
+    sandbox._gate._used_nonces.update((str(n), float("inf")) for n in range(200000))
+    sandbox._service._order_numbers.update(str(n) for n in range(200000))
+    assert min(seconds_for_100() for _ in range(2)) < first * 3

@@ -76,6 +76,8 @@ def test_init_gives_an_id_and_a_long_url(service):
         ("callbackUrl", "https://"),
         ("callbackUrl", None),
         ("callbackToken", None),
+        ("encryptType", "RSA"),
+        ("encryptType", None),
     ],
 )
 def test_every_rule_of_init(service, field, value):

@@ -100,7 +100,7 @@ class Exchange:
             return response._replace(status=502, content_type="text/html", text=_PAGE_502)
         if fault.name == faults.TRUNCATED:
             return response._replace(text=response.text[: len(response.text) // 2])
-        return response._replace(cut_instead=lambda: self.faults.hold(fault))
+        return response._replace(cut_instead=fault.hold)
 
 
 def _refused(refusal: Refusal, request_id: str) -> Dict[str, Any]:

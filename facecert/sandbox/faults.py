@@ -50,7 +50,16 @@ class Fault:
     def __init__(self, name: str, on: Optional[str], seconds: float) -> None:
         self.name = name
         self.on = on
-        self.seconds = seconds
+        self._seconds = seconds
+        self.ended = threading.Event()
+
+    def hold(self) -> bool:
+        """Hold the call's answer back as long as it says; True: then cut the connection."""
+        if self.name == SLOW:
+            self.ended.wait(self._seconds)
+        elif self.name == NO_ANSWER:
+            self.ended.wait()
+        return self.name in (CUT, NO_ANSWER)
 
 
 class Faults:
@@ -58,7 +67,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._waiting: List[Fault] = []
-        self._released = threading.Event()
+        self._striking: List[Fault] = []
         self._lock = threading.Lock()
 
     def add(self, name: str, times: int, on: Optional[str], seconds: float) -> None:
@@ -72,24 +81,17 @@ class Faults:
             for fault in self._waiting:
                 if fault.on in (None, method):
                     self._waiting.remove(fault)
+                    self._striking.append(fault)
                     return fault
         return None
 
     def clear(self) -> None:
         """Let every call through, those that are held up now too."""
         with self._lock:
+            for fault in self._striking:
+                fault.ended.set()
             self._waiting.clear()
-            self._released.set()
-            self._released = threading.Event()
-
-    def hold(self, fault: Fault) -> bool:
-        """Hold a call's answer back as long as the fault says; True: then cut it off."""
-        released = self._released
-        if fault.name == SLOW:
-            released.wait(fault.seconds)
-        elif fault.name == NO_ANSWER:
-            released.wait()
-        return fault.name in (CUT, NO_ANSWER)
+            self._striking.clear()
 
 
 def instead(fault: Optional[Fault], parameters: Mapping[str, str]) -> Optional[Outcome]:

@@ -9,15 +9,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def facecert_sandbox() -> "Iterator[Sandbox]":
+def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
     """A fresh sandbox; ``facecert.init()`` and ``facecert.query()`` talk to it meanwhile.
 
-    For a client of your own use ``facecert_sandbox.client()``.
+    So does ``Client.from_environment()``. For another client use ``facecert_sandbox.client()``.
     """
     from ..client import default_client
     from . import Sandbox
 
     with Sandbox() as sandbox:
+        for variable, value in sandbox.environment.items():
+            monkeypatch.setenv(variable, value)
         before = dict(vars(default_client))
         vars(default_client).clear()
         vars(default_client).update(vars(sandbox.client()))

@@ -5,12 +5,13 @@ seen with it. Not a server for anything but tests.
 """
 
 import io
+import re
 import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Callable, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional
 from wsgiref.handlers import format_date_time
 from wsgiref.simple_server import WSGIRequestHandler
 
@@ -21,6 +22,9 @@ from werkzeug.test import run_wsgi_app
 CUT_INSTEAD = "facecert.sandbox.cut_instead"
 
 HOST = "127.0.0.1"
+
+#: Bytes.
+LONGEST_BODY = 1024 * 1024
 
 
 class Listener:
@@ -81,7 +85,8 @@ class _Server(ThreadingMixIn, TCPServer):
         self.application = application
         self.clock = clock
         self._tls = tls
-        self._connections: Set[socket.socket] = set()
+        #: connection -> the thread that serves it
+        self._connections: Dict[Any, int] = {}
         super().__init__((HOST, port), _Handler)
         self.base_environ = {
             "SERVER_NAME": HOST,
@@ -93,21 +98,28 @@ class _Server(ThreadingMixIn, TCPServer):
         }
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        # The handshake is done here, in the connection's own thread.
+        request.settimeout(_Handler.timeout)
         if self._tls is not None:
-            request = self._tls.wrap_socket(request, server_side=True)
-        self._connections.add(request)
+            request = self._tls.wrap_socket(
+                request, server_side=True, do_handshake_on_connect=False
+            )
+        self._connections[request] = threading.get_ident()
         try:
+            # The handshake is done here, in the connection's own thread.
+            if self._tls is not None:
+                request.do_handshake()
             super().finish_request(request, client_address)
         finally:
-            self._connections.discard(request)
+            self._connections.pop(request, None)
             request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away, or failed the handshake, is no news here."""
 
     def cut_all(self) -> None:
-        for connection in list(self._connections):
+        for connection, thread in list(self._connections.items()):
+            if thread == threading.get_ident():
+                continue  # the one that ordered it gets its answer
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
@@ -127,8 +139,14 @@ class _Handler(WSGIRequestHandler):
         BaseHTTPRequestHandler.handle(self)
 
     def answer(self) -> None:
-        length = self.headers.get("Content-Length", "0")
-        body = self.rfile.read(int(length) if length.isdigit() else 0)
+        lengths = self.headers.get_all("Content-Length", ["0"])
+        if self.headers.get("Transfer-Encoding"):
+            return self._turn_away(411)
+        if len(lengths) > 1 or not re.fullmatch("[0-9]{1,15}", lengths[0]):
+            return self._turn_away(400)
+        if int(lengths[0]) > LONGEST_BODY:
+            return self._turn_away(413)
+        body = self.rfile.read(int(lengths[0]))
         cut_instead: List[Callable[[], bool]] = []
         environ = dict(self.get_environ())
         environ.update(
@@ -155,6 +173,14 @@ class _Handler(WSGIRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(b"".join(chunks))
+
+    def _turn_away(self, status: int) -> None:
+        """Refuse a request whose body cannot be told from the next request."""
+        self.close_connection = True
+        self.send_response(status)
+        self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
+        self.end_headers()
 
     do_GET = do_POST = do_HEAD = do_PUT = answer
 

@@ -2,14 +2,13 @@
 
 import hmac
 import json
-import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Callable, Optional, Tuple, Union
 
 from flask import Flask, Response, abort, redirect, render_template, request
 
 from .exchange import Exchange
-from .faults import FAULTS, REFUSED
+from .faults import FAULTS
 from .listener import CUT_INSTEAD
 from .service import FAILED, GIVEN_UP, PASSED, PENDING, Service, Verification
 
@@ -34,6 +33,11 @@ def create_application(
         return "expired" if expired else verification.state
 
     app.jinja_env.globals.update(state=state, STATES=STATES)
+
+    @app.before_request
+    def refuse_foreign_pages() -> Any:
+        origin = request.headers.get("Origin")
+        return abort(403) if origin not in (None, "null", sandbox.endpoint) else None
 
     @app.route("/", methods=["GET", "POST", "PUT"])
     def front() -> Any:
@@ -78,9 +82,6 @@ def create_application(
         try:
             if fault == "none":
                 sandbox.heal()
-            elif fault == REFUSED:
-                # Later, or this answer would be cut off too.
-                threading.Timer(0.2, sandbox.fail, [fault], {"seconds": seconds}).start()
             else:
                 sandbox.fail(
                     fault,
@@ -99,7 +100,7 @@ def _asked_for(service: Service) -> Optional[Verification]:
     try:
         certify_id = json.loads(request.args.get("biz_content", ""))["certifyId"]
         verification = service.find(str(certify_id))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
     ticket = request.args.get("sign", "").encode("utf-8", "replace")
     if verification is None or not hmac.compare_digest(ticket, verification.ticket.encode()):

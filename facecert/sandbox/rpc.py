@@ -11,6 +11,7 @@ import hmac
 import re
 import threading
 import time
+from collections import OrderedDict
 from typing import Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import quote
 
@@ -80,7 +81,8 @@ class Gate:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.access_keys: Dict[str, AccessKey] = {}
         self._clock = clock
-        self._used_nonces: Dict[str, float] = {}
+        #: nonce -> when it may come again; the oldest first.
+        self._used_nonces: "OrderedDict[str, float]" = OrderedDict()
         self._lock = threading.Lock()
 
     def check(self, method: str, pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
@@ -176,8 +178,8 @@ class Gate:
     def _use_nonce(self, nonce: str) -> None:
         now = self._clock()
         with self._lock:
-            for old in [old for old, end in self._used_nonces.items() if end <= now]:
-                del self._used_nonces[old]
+            while self._used_nonces and next(iter(self._used_nonces.values())) <= now:
+                self._used_nonces.popitem(last=False)
             if nonce in self._used_nonces:
                 raise Refusal(
                     "SignatureNonceUsed", 400, "Specified signature nonce was used already."

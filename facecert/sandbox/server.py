@@ -3,7 +3,7 @@
 import ssl
 import threading
 import time
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from ..client import Client
 from ..errors import DependencyError
@@ -59,13 +59,29 @@ class Sandbox:
         self._exchange = Exchange(self._gate, self._service)
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
+        self._door = threading.RLock()
         self._reopening: Optional[threading.Timer] = None
         self.allow(access_key_id, access_key_secret, security_token)
 
     @property
     def endpoint(self) -> str:
         """``http://127.0.0.1:port``, for ``Client(endpoint=…)`` or FACECERT_ENDPOINT."""
+        if not self._listener.port:
+            raise RuntimeError("the sandbox has no address before it is started")
         return self._listener.base_url
+
+    @property
+    def environment(self) -> Dict[str, str]:
+        """The variables that lead ``Client.from_environment()`` of any program here."""
+        variables = {
+            "FACECERT_ENDPOINT": self.endpoint,
+            "FACECERT_SCENE_ID": self.scene_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
+        }
+        if self.security_token:
+            variables["ALIBABA_CLOUD_SECURITY_TOKEN"] = self.security_token
+        return variables
 
     @property
     def requests(self) -> List[ReceivedRequest]:
@@ -80,8 +96,10 @@ class Sandbox:
 
     def stop(self) -> None:
         """Cut every connection and free the port."""
-        self.heal()
-        self._listener.close()
+        self._exchange.faults.clear()
+        with self._door:
+            self._leave_door()
+            self._listener.close()
 
     def __enter__(self) -> "Sandbox":
         return self.start()
@@ -145,21 +163,24 @@ class Sandbox:
         """
         if fault not in faults.FAULTS or on not in (None, "init", "query") or times < 1:
             raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
+        if not 0 <= seconds <= 3600:
+            raise ValueError("seconds must be 0 to 3600")
         if fault == faults.REFUSED:
-            self._listener.close()
-            self._reopening = threading.Timer(seconds, self._listener.open)
-            self._reopening.daemon = True
-            self._reopening.start()
+            with self._door:
+                self._leave_door()
+                self._listener.close()
+                self._reopening = threading.Timer(seconds, self._reopen)
+                self._reopening.daemon = True
+                self._reopening.start()
         else:
             self._exchange.faults.add(fault, times, on, seconds)
 
     def heal(self) -> None:
         """End every fault, those under way too."""
         self._exchange.faults.clear()
-        if self._reopening is not None:
-            self._reopening.cancel()
-            self._reopening = None
-            self._listener.open()
+        with self._door:
+            if self._leave_door():
+                self._listener.open()
 
     def reset(self) -> None:
         """Forget verifications, nonces, received calls and faults; keys stay."""
@@ -167,3 +188,17 @@ class Sandbox:
         self._service.reset()
         self._gate.forget_nonces()
         self._exchange.requests.clear()
+
+    def _leave_door(self) -> bool:
+        """Forget a reopening; tell whether there was one."""
+        waiting, self._reopening = self._reopening, None
+        if waiting is not None:
+            waiting.cancel()
+        return waiting is not None
+
+    def _reopen(self) -> None:
+        with self._door:
+            # Unless somebody was faster than the timer's cancelling.
+            if self._reopening is threading.current_thread():
+                self._reopening = None
+                self._listener.open()

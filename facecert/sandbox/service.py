@@ -4,7 +4,7 @@ import json
 import os
 import re
 import threading
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
 from ..redact import mask_name, mask_number
@@ -76,6 +76,7 @@ class Service:
         self._clock = clock
         self._lock = threading.Lock()
         self._verifications: Dict[str, Verification] = {}
+        self._order_numbers: Set[str] = set()
 
     def execute(self, service: str, service_parameters: str) -> Outcome:
         """Return (Code, Message, Data) for one call."""
@@ -126,9 +127,10 @@ class Service:
         """Forget every verification."""
         with self._lock:
             self._verifications.clear()
+            self._order_numbers.clear()
 
     def _init(self, fields: Dict[str, Any]) -> Outcome:
-        if fields.get("encryptType"):
+        if fields.get("encryptType") == "SM2":
             # SM2 is not decrypted here yet; the real service says this when it can't.
             return 501, MESSAGES[501], None
         wrong = _wrong_init_field(fields)
@@ -137,9 +139,9 @@ class Service:
         if wrong is not None:
             return _not_valid(wrong)
         with self._lock:
-            known = (item.outer_order_no for item in self._verifications.values())
-            if fields["outerOrderNo"] in known:
+            if fields["outerOrderNo"] in self._order_numbers:
                 return _not_valid("outerOrderNo")
+            self._order_numbers.add(fields["outerOrderNo"])
             verification = Verification(fields, self.certify_url_base, self._clock())
             self._verifications[verification.certify_id] = verification
         data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
@@ -168,9 +170,10 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
         ("certName", r"(?s).*\S.*"),
         ("certNo", r"(?s).*\S.*"),
         ("returnUrl", r"(?s).*"),
+        ("encryptType", r"|SM2"),
     )
     for name, rule in rules:
-        value = fields.get(name)
+        value = fields.get(name, "" if name == "encryptType" else None)
         if not isinstance(value, str) or not re.fullmatch(rule, value):
             return name
     if "callbackUrl" in fields and not _may_be_called(fields["callbackUrl"]):
