@@ -35,7 +35,7 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     url = endpoint.strip().rstrip("/")
     if "://" not in url:
         url = "https://" + url
-    if not re.fullmatch(_BASE_URL, url) or not _can_be_split(url):
+    if not re.fullmatch(_BASE_URL, url) or not _has_address(url):
         raise InvalidParameter(
             "%s must be https:// with a host and perhaps a port, nothing else" % field, field=field
         )
@@ -47,10 +47,15 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     return url
 
 
-def _can_be_split(url: str) -> bool:
-    """Tell whether urllib takes it: releases differ about what may stand in brackets."""
+def _has_address(url: str) -> bool:
+    """Tell whether host and port can be; what urllib takes in brackets differs by release."""
+    import ipaddress
+
     try:
-        return bool(urlsplit(url).hostname) and urlsplit(url).port != 0
+        parts = urlsplit(url)
+        if "[" in url:
+            ipaddress.IPv6Address(parts.hostname or "")
+        return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
 
