@@ -83,9 +83,9 @@ class Gateway:
         """
 
         def attempt() -> Result:
-            snapshot = self._credentials.snapshot()
-            sent_at = self._now()
             try:
+                snapshot = self._credentials.snapshot()
+                sent_at = self._now()
                 form = urlencode(sign(parameters.json, snapshot)).encode("ascii")
                 reply = self.wire.post(form)
                 private = parameters.private + snapshot.private
