@@ -25,11 +25,13 @@ from .errors import (
     Throttled,
 )
 from .results import InitResult, QueryResult
+from .sm2 import Ciphertext, encrypt
 
 __all__ = [
-    "BadAnswer", "CallbackError", "Client", "ClockSkew", "ConnectionFailed", "CredentialsError",
-    "DependencyError", "FacecertError", "GatewayError", "InitResult", "InvalidParameter",
-    "NoAnswer", "QueryResult", "ServiceError", "SignatureError", "Throttled", "init", "query",
+    "BadAnswer", "CallbackError", "Ciphertext", "Client", "ClockSkew", "ConnectionFailed",
+    "CredentialsError", "DependencyError", "FacecertError", "GatewayError", "InitResult",
+    "InvalidParameter", "NoAnswer", "QueryResult", "ServiceError", "SignatureError", "Throttled",
+    "encrypt", "init", "query",
 ]  # fmt: skip
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -8,8 +8,10 @@ from typing import Any, Mapping, Optional
 from . import params, results, settings
 from .credentials import Credentials
 from .errors import FacecertError
+from .person import person
 from .redact import forget_frames
 from .results import InitResult, QueryResult
+from .sm2 import PublicKey
 
 #: How long certify_id and certify_url are good for (help.aliyun.com 181863).
 LIFETIME = timedelta(minutes=30)
@@ -24,6 +26,8 @@ class Client:
             Client; or anything with ``get_credential()``; or ``(id, secret[, token])``. Asked
             anew for every attempt, so rotating STS tokens simply work.
         endpoint: ``https://host[:port]``; ``http://`` only on this machine (a sandbox).
+        encrypt: send name and number encrypted with SM2 (help.aliyun.com 437912).
+        sm2_public_key: the service's key, hexadecimal, in any form; None is the published one.
         connect_timeout: seconds, more than 0, at most 600.
         read_timeout: seconds to wait for the next piece of an answer; the same limits.
         attempts: how often a call is sent at the most, 1 to 10. An ``init`` is sent again only
@@ -42,6 +46,8 @@ class Client:
         *,
         credentials: Any = None,
         endpoint: Optional[str] = None,
+        encrypt: bool = False,
+        sm2_public_key: Optional[str] = None,
         connect_timeout: float = 5,
         read_timeout: float = 10,
         attempts: int = 3
@@ -61,6 +67,8 @@ class Client:
             del credentials
         self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
+        self.encrypt = encrypt
+        self._sm2_public_key = PublicKey.parse(sm2_public_key) if sm2_public_key else None
         wire = Wire(
             self.endpoint,
             connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
@@ -89,6 +97,7 @@ class Client:
         return_url: Optional[str] = "",
         callback_url: Optional[str] = None,
         callback_token: Optional[str] = None,
+        encrypt: Optional[bool] = None,
         extra: Optional[Mapping[str, Any]] = None
     ) -> InitResult:
         """Open a verification (help.aliyun.com 181863).
@@ -96,7 +105,7 @@ class Client:
         Args:
             cert_name: the person's name as on the document.
             cert_no: the document's number; not only 18-digit ones. A final ``x`` of an
-                18-character number is sent as ``X``.
+                18-character number is sent as ``X``. Name and number may both be ``Ciphertext``.
             scene_id: instead of the client's.
             biz_code: ``FACE`` (mini-program, H5) or ``FACE_SDK`` (iOS, Android).
             outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
@@ -105,6 +114,7 @@ class Client:
                 own scheme. May stay empty.
             callback_url: ``https://…`` that the platform calls when the person is done.
             callback_token: a secret of yours that comes back with the callback.
+            encrypt: instead of the client's; what is ``Ciphertext`` stays as it is.
             extra: further fields of ServiceParameters that this release does not know.
 
         Returns:
@@ -119,8 +129,12 @@ class Client:
         outer = sys.exc_info()[1]
         try:
             parameters = params.init_parameters(
-                cert_name=cert_name,
-                cert_no=cert_no,
+                person(
+                    cert_name,
+                    cert_no,
+                    encrypted=self.encrypt if encrypt is None else encrypt,
+                    public_key=self._sm2_public_key,
+                ),
                 scene_id=self.scene_id if scene_id is None else scene_id,
                 biz_code=biz_code,
                 outer_order_no=outer_order_no,
@@ -150,6 +164,7 @@ class Client:
         certify_id: str,
         *,
         scene_id: Optional[str] = None,
+        enc_token: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None
     ) -> QueryResult:
         """Ask whether the person passed (help.aliyun.com 181863).
@@ -157,6 +172,7 @@ class Client:
         Args:
             certify_id: as ``init`` returned it.
             scene_id: the scene used at ``init``, if it is not the client's.
+            enc_token: ``PictureKey.enc_token``, for licensed financial customers who get pictures.
             extra: further fields of ServiceParameters that this release does not know.
 
         Returns:
@@ -171,6 +187,7 @@ class Client:
             parameters = params.query_parameters(
                 certify_id,
                 scene_id=self.scene_id if scene_id is None else scene_id,
+                enc_token=enc_token,
                 extra=extra,
             )
             return self._gateway.call(
@@ -183,7 +200,7 @@ class Client:
             forget_frames(error, outer)
             raise error
         finally:
-            del certify_id, scene_id, extra
+            del certify_id, scene_id, enc_token, extra
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""

@@ -10,13 +10,13 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidParameter
+from .person import Person, check_text
 from .settings import check_scene_id, is_loopback
 
 BIZ_CODES = ("FACE", "FACE_SDK")
 
 _ORDER_NO = "[A-Za-z0-9]{1,32}"
 _CERTIFY_ID = "[A-Za-z0-9_-]{1,64}"
-_LONE_SURROGATE = "[\ud800-\udfff]"
 
 #: Wire names that have an argument of their own, so that ``extra`` cannot go round its check.
 _NAMED = frozenset(
@@ -46,9 +46,8 @@ class ServiceParameters:
 
 
 def init_parameters(
+    person: Person,
     *,
-    cert_name: str,
-    cert_no: str,
     scene_id: Optional[str],
     biz_code: str = "FACE",
     outer_order_no: Optional[str] = None,
@@ -67,10 +66,6 @@ def init_parameters(
     Raises:
         InvalidParameter: naming the field, never showing its value.
     """
-    name = _text("cert_name", cert_name)
-    number = _text("cert_no", cert_no)
-    if len(number) == 18 and number.endswith("x"):
-        number = number[:-1] + "X"
     if biz_code not in BIZ_CODES:
         raise InvalidParameter("biz_code must be FACE or FACE_SDK", field="biz_code")
     if outer_order_no is None:
@@ -79,7 +74,7 @@ def init_parameters(
         raise InvalidParameter(
             "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
         )
-    if len(number) >= 8 and number.lower() in outer_order_no.lower():
+    if any(len(text) >= 8 and text.lower() in outer_order_no.lower() for text in person.private):
         raise InvalidParameter(
             "outer_order_no must not hold the document number: it is shown in logs and callbacks",
             field="outer_order_no",
@@ -91,16 +86,18 @@ def init_parameters(
         "bizCode": biz_code,
         "identityType": "CERT_INFO",
         "certType": "IDENTITY_CARD",
-        "certName": name,
-        "certNo": number,
+        "certName": person.name,
+        "certNo": person.number,
         # JSON null is said to break it, so a missing one is sent as "".
-        "returnUrl": "" if return_url in (None, "") else _text("return_url", return_url),
+        "returnUrl": "" if return_url in (None, "") else check_text("return_url", return_url),
     }
-    private = [name, number, cert_name, cert_no]
+    private = list(person.private)
+    if person.encrypted:
+        fields["encryptType"] = "SM2"
     if callback_url is not None:
         fields["callbackUrl"] = _callback_url(callback_url, loopback)
     if callback_token is not None:
-        if _text("callback_token", callback_token) != callback_token:
+        if check_text("callback_token", callback_token) != callback_token:
             raise InvalidParameter(
                 "callback_token must not begin or end with a blank", field="callback_token"
             )
@@ -111,7 +108,11 @@ def init_parameters(
 
 
 def query_parameters(
-    certify_id: str, *, scene_id: Optional[str], extra: Optional[Mapping[str, Any]] = None
+    certify_id: str,
+    *,
+    scene_id: Optional[str],
+    enc_token: Optional[str] = None,
+    extra: Optional[Mapping[str, Any]] = None
 ) -> ServiceParameters:
     """Check and build the fields of ``query``.
 
@@ -125,20 +126,18 @@ def query_parameters(
         )
     fields = {"method": "query", "certifyId": certify_id, "sceneId": check_scene_id(scene_id)}
     private = _add_extra(fields, extra or {})
+    if enc_token is not None:
+        if not isinstance(enc_token, str) or not re.fullmatch("[A-Za-z0-9+/]{342}==", enc_token):
+            raise InvalidParameter(
+                "enc_token must be the 344 characters of PictureKey.enc_token", field="enc_token"
+            )
+        fields["encToken"] = enc_token
+        private.append(enc_token)
     return ServiceParameters(fields, private=tuple(private), repeatable=True)
 
 
-def _text(field: str, value: Optional[str]) -> str:
-    """Return a text without the blanks around it that a web form leaves."""
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidParameter("%s must be a text that is not empty" % field, field=field)
-    if re.search(_LONE_SURROGATE, value):
-        raise InvalidParameter("%s is not valid Unicode text" % field, field=field)
-    return value.strip()
-
-
 def _callback_url(url: str, loopback: bool) -> str:
-    url = _text("callback_url", url)
+    url = check_text("callback_url", url)
     try:
         parts = urlsplit(url)
         secure = url.startswith("https://") or (

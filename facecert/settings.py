@@ -104,10 +104,24 @@ def _whole(value: str, field: str) -> int:
     return check_attempts(int(value) if re.fullmatch("[0-9]{1,3}", value) else 0, field)
 
 
+def _truth(value: str, field: str) -> bool:
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise InvalidParameter("%s must be 1 or 0" % field, field=field)
+
+
+def _text(value: str, field: str) -> str:
+    return value
+
+
 #: Environment variable -> (argument of Client, how to read it).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
+    "FACECERT_ENCRYPT": ("encrypt", _truth),
+    "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", _text),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
     "FACECERT_ATTEMPTS": ("attempts", _whole),

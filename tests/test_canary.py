@@ -1,11 +1,13 @@
 """Name, number, secrets and tokens are found nowhere but in the body of a request."""
 
 import base64
+import gc
 import io
 import json
 import logging
 import sys
 import traceback
+import types
 import warnings
 from urllib.parse import quote
 
@@ -96,15 +98,18 @@ def show_error(shown, error):
     )
 
 
+@pytest.mark.parametrize("encrypt", [False, True])
 @pytest.mark.parametrize("sts", [False, True])
-def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, tls_sandbox):
+def test_personal_data_and_secrets_are_in_the_body_only(
+    everything_shown, sts, encrypt, tls_sandbox
+):
     shown = everything_shown
     key = ("canary-id", SECRET, TOKEN) if sts else ("canary-id", SECRET)
     tls_sandbox.allow(*key)
     person = {"cert_name": NAME, "cert_no": NUMBER, "callback_token": CALLBACK_TOKEN,
               "callback_url": "https://shop.example/"}  # fmt: skip
     errors = 0
-    with tls_sandbox.client(credentials=key, read_timeout=0.3) as client:
+    with tls_sandbox.client(credentials=key, read_timeout=0.3, encrypt=encrypt) as client:
         client._gateway._sleep = lambda seconds: None
         for fault in [None] + sorted(FAULTS):
             for method in ("init", "query"):
@@ -136,7 +141,7 @@ def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, t
 
     # A wrong secret: the gateway repeats the whole string to sign.
     tls_sandbox.allow("canary-id", "another secret", *key[2:])
-    with tls_sandbox.client(credentials=key) as client:
+    with tls_sandbox.client(credentials=key, encrypt=encrypt) as client:
         with pytest.raises(facecert.SignatureError) as caught:
             client.init(**person)
         show_error(shown, caught.value)
@@ -147,7 +152,11 @@ def test_personal_data_and_secrets_are_in_the_body_only(everything_shown, sts, t
         print(request, request.method, request.headers, file=shown)
         assert not sts or request.form["SecurityToken"] == TOKEN
         if request.service_parameters["method"] == "init":
-            assert request.service_parameters["certName"] == NAME
+            assert (request.service_parameters["certName"] == NAME) is not encrypt
+        if encrypt:
+            fields = json.dumps(request.form)
+            assert not any(spelling in fields for spelling in spellings(NAME))
+            assert not any(spelling in fields for spelling in spellings(NUMBER))
     text = shown.getvalue()
     assert "urllib3.connectionpool" in text and "it failed" in text and "facecert" in text
     assert found_in(text) == []
@@ -200,6 +209,28 @@ def test_log_records_carry_no_objects(client, sandbox, caplog):
         client.init(cert_name=NAME, cert_no=NUMBER)
     records = [record for record in caplog.records if record.name == "facecert"]
     assert records and all(type(part) is str for record in records for part in record.args)
+
+
+def test_no_name_stays_on_any_object(sandbox):
+    with sandbox.client(encrypt=True) as client:
+        client.init(cert_name=NAME + "x", cert_no=NUMBER)
+        seen, todo = set(), [client]
+        while todo:
+            thing = todo.pop()
+            if id(thing) in seen or isinstance(thing, (type, types.ModuleType, types.FunctionType)):
+                continue
+            seen.add(id(thing))
+            todo += gc.get_referents(thing)
+            assert not (isinstance(thing, str) and NAME in thing)
+            assert not (isinstance(thing, bytes) and NAME.encode() in thing)
+    assert len(seen) > 100
+
+
+def test_bug_a_refused_text_stays_in_the_frame_of_encrypt(everything_shown):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        facecert.encrypt(NAME + "\ud800")
+    show_error(everything_shown, caught.value)
+    assert found_in(everything_shown.getvalue()) == []
 
 
 def test_the_chain_of_causes_is_kept_but_not_its_frames(sandbox, client):

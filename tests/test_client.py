@@ -4,6 +4,7 @@ import pytest
 from conftest import NAME, NUMBER, run_python
 
 import facecert
+import facecert.settings
 from facecert import client as client_module
 from facecert.sandbox.faults import FAULTS
 
@@ -220,6 +221,60 @@ def test_a_bad_environment_is_told_at_first_use_and_can_be_mended(monkeypatch):
 def test_the_default_client_has_no_other_attributes(sandbox):
     with pytest.raises(AttributeError):
         client_module.default_client.no_such_thing
+
+
+def sent(sandbox):
+    fields = sandbox.requests[-1].service_parameters
+    return fields.get("encryptType"), fields["certName"], fields["certNo"]
+
+
+def test_encrypt_from_the_api(sandbox, person):
+    with sandbox.client(encrypt=True) as client:
+        assert client.init(**person).certify_id
+        assert sent(sandbox)[0] == "SM2" and sent(sandbox)[1].startswith("B")
+        assert sandbox.verifications()[0].masked_name == "欧****"
+        client.init(encrypt=False, **person)
+        assert sent(sandbox) == (None, NAME, NUMBER)
+    with sandbox.client() as client:
+        client.init(encrypt=True, **person)
+        assert sent(sandbox)[0] == "SM2"
+
+
+def test_encrypt_from_the_environment(sandbox, person):
+    key = (sandbox.access_key_id, sandbox.access_key_secret)
+    arguments = facecert.settings.from_environment(dict(sandbox.environment, FACECERT_ENCRYPT="1"))
+    with facecert.Client(credentials=key, **arguments) as client:
+        assert client.init(**person).certify_id
+    assert sent(sandbox)[0] == "SM2"
+
+
+def test_stored_ciphertext(sandbox, client, person):
+    name = facecert.encrypt(NAME, sandbox.sm2_public_key)
+    number = facecert.encrypt(NUMBER, public_key=sandbox.sm2_public_key)
+    assert client.init(cert_name=name, cert_no=number).certify_id
+    assert sent(sandbox) == ("SM2", name, number)
+    from_database = facecert.Ciphertext(str(name)), facecert.Ciphertext(str(number))
+    assert client.init(cert_name=from_database[0], cert_no=from_database[1]).certify_id
+    assert sandbox.verifications()[0].masked_number == "1****************X"
+
+
+def test_ciphertext_for_another_key_is_the_501(client):
+    with pytest.raises(facecert.ServiceError) as caught:
+        client.init(cert_name=facecert.encrypt(NAME), cert_no=facecert.encrypt(NUMBER))
+    assert caught.value.code == 501 and caught.value.outcome == "refused"
+
+
+def test_one_plain_and_one_encrypted_field_are_refused(sandbox, client):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        client.init(cert_name=facecert.encrypt(NAME), cert_no=NUMBER)
+    assert caught.value.field == "cert_no" and sandbox.requests == []
+
+
+@pytest.mark.parametrize("key", ["nonsense", "04" + "0" * 128, "02" * 33])
+def test_a_wrong_sm2_key_is_found_when_the_client_is_made(key):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        facecert.Client("1", sm2_public_key=key)
+    assert caught.value.field == "sm2_public_key"
 
 
 def test_from_environment_takes_any_mapping():

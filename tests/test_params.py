@@ -6,12 +6,18 @@ import pytest
 from conftest import NAME, NUMBER
 
 from facecert import InvalidParameter, params
+from facecert.person import person
 
 GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
 
 
+def init_parameters(cert_name, cert_no, **arguments):
+    who = person(cert_name, cert_no, encrypted=False, public_key=None)
+    return params.init_parameters(who, **arguments)
+
+
 def fields(**arguments):
-    return json.loads(params.init_parameters(**dict(GOOD, **arguments)).json)
+    return json.loads(init_parameters(**dict(GOOD, **arguments)).json)
 
 
 def test_the_documented_fields_of_init():
@@ -120,7 +126,7 @@ BAD = [
 @pytest.mark.parametrize("field, value", BAD)
 def test_bad_input_names_the_field_and_never_the_value(field, value):
     with pytest.raises(InvalidParameter) as caught:
-        params.init_parameters(**dict(GOOD, **{field: value}))
+        init_parameters(**dict(GOOD, **{field: value}))
     error = caught.value
     assert error.field == field
     assert error.outcome == "not sent" and not error.retryable
@@ -135,7 +141,7 @@ def test_a_circular_extra_is_refused():
     circle = {}
     circle["new"] = circle
     with pytest.raises(InvalidParameter) as caught:
-        params.init_parameters(**dict(GOOD, extra=circle))
+        init_parameters(**dict(GOOD, extra=circle))
     assert caught.value.field == "extra"
 
 
@@ -165,13 +171,13 @@ def test_query_refuses(certify_id):
 
 
 def test_only_query_may_be_repeated_and_neither_shows_anything():
-    parameters = params.init_parameters(**dict(GOOD, outer_order_no="order1"))
+    parameters = init_parameters(**dict(GOOD, outer_order_no="order1"))
     assert not parameters.repeatable
     assert repr(parameters) == "<ServiceParameters init order1>"
 
 
 def test_what_must_not_be_shown():
-    private = params.init_parameters(
+    private = init_parameters(
         cert_name=NAME,
         cert_no="11010119800101999x ",
         scene_id="1",
@@ -184,3 +190,16 @@ def test_what_must_not_be_shown():
 
 def test_extra_may_be_any_mapping():
     assert fields(extra=types.MappingProxyType({"new": 1}))["new"] == 1
+
+
+def test_an_enc_token_goes_with_query():
+    token = "a" * 342 + "=="
+    parameters = params.query_parameters("ab" * 16, scene_id="1", enc_token=token)
+    assert json.loads(parameters.json)["encToken"] == token and token in parameters.private
+
+
+@pytest.mark.parametrize("token", ["", "a" * 344, "a" * 341 + "==", 5, "a" * 341 + "-=="])
+def test_what_is_no_enc_token(token):
+    with pytest.raises(InvalidParameter) as caught:
+        params.query_parameters("ab" * 16, scene_id="1", enc_token=token)
+    assert caught.value.field == "enc_token"

@@ -1,7 +1,9 @@
+import base64
 import json
 
 import pytest
 
+from facecert import encrypt
 from facecert.sandbox.service import LIFETIME, Service
 
 GOOD = {
@@ -155,5 +157,45 @@ def test_query_wants_the_scene_of_init_and_a_known_id(service):
     assert execute(service, {"method": "query", "certifyId": ["x"], "sceneId": "1"})[0] == 400
 
 
-def test_encrypted_fields_are_not_read_yet(service):
-    assert execute(service, encryptType="SM2")[:2] == (501, "系统错误")
+def sealed(service, **fields):
+    key = service.sm2_keys.public_key_hex
+    return {name: encrypt(text, key) for name, text in fields.items()}
+
+
+def test_encrypted_fields_are_decrypted_and_checked(service):
+    texts = sealed(service, certName="张三", certNo="330103199001011234")
+    opened(service, encryptType="SM2", **texts)
+    verification = service.newest_first()[0]
+    assert (verification.masked_name, verification.masked_number) == ("张*", "3****************4")
+    blank = sealed(service, certName=" ", certNo="330103199001011234")
+    assert execute(service, encryptType="SM2", outerOrderNo="order2", **blank)[0] == 400
+
+
+@pytest.mark.parametrize("field", ["certName", "certNo"])
+@pytest.mark.parametrize("fault", ["plain", "missing", "number", "another key", "a bit"])
+def test_what_cannot_be_decrypted_is_501(service, field, fault):
+    texts = dict(sealed(service, certName="张三", certNo="330103199001011234"))
+    raw = bytearray(base64.b64decode(texts[field]))
+    raw[70] ^= 1
+    texts[field] = {
+        "plain": "张三",
+        "missing": ...,
+        "number": 5,
+        "another key": encrypt("张三"),
+        "a bit": base64.b64encode(raw).decode("ascii"),
+    }[fault]
+    assert execute(service, encryptType="SM2", **texts)[:2] == (501, "系统错误")
+
+
+def test_ciphertext_without_encrypt_type_is_taken_for_a_name(service):
+    """As the real one would: it cannot know."""
+    texts = sealed(service, certName="张三", certNo="330103199001011234")
+    assert opened(service, **texts)
+
+
+@pytest.mark.parametrize("token", ["", "x", 5, "a" * 342 + "==", "é"])
+def test_an_enc_token_of_another_key_is_not_valid(service, token):
+    certify_id = opened(service)["certifyId"]
+    query = {"method": "query", "certifyId": certify_id, "sceneId": "1", "encToken": token}
+    code, message, _ = execute(service, query)
+    assert code == 400 and "encToken" in message

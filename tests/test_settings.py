@@ -58,6 +58,8 @@ def test_from_environment():
             "FACECERT_CONNECT_TIMEOUT": "1.5",
             "FACECERT_READ_TIMEOUT": "",
             "FACECERT_ATTEMPTS": "2",
+            "FACECERT_ENCRYPT": "Yes",
+            "FACECERT_SM2_PUBLIC_KEY": "02cd",
             "FACECERT_SOMETHING_ELSE": "x",
         }
     )
@@ -66,6 +68,8 @@ def test_from_environment():
         "endpoint": "https://host",
         "connect_timeout": 1.5,
         "attempts": 2,
+        "encrypt": True,
+        "sm2_public_key": "02cd",
     }
 
 
@@ -79,6 +83,7 @@ def test_from_environment():
         ("FACECERT_READ_TIMEOUT", "0"),
         ("FACECERT_READ_TIMEOUT", "inf"),
         ("FACECERT_ATTEMPTS", "11"),
+        ("FACECERT_ENCRYPT", "maybe"),
         ("FACECERT_ATTEMPTS", "2.5"),
         ("FACECERT_ATTEMPTS", "²"),
         ("FACECERT_ATTEMPTS", "9" * 5000),
@@ -89,6 +94,11 @@ def test_a_bad_variable_is_named(variable, value):
         settings.from_environment({variable: value})
     assert caught.value.field == variable
     assert variable in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["0", "false", "NO", "off"])
+def test_encryption_can_be_switched_off(word):
+    assert settings.from_environment({"FACECERT_ENCRYPT": word}) == {"encrypt": False}
 
 
 @pytest.mark.parametrize("attempts", [0, 11, True, 1.0, "3", None])

@@ -71,11 +71,22 @@ class Sandbox:
         return self._listener.base_url
 
     @property
+    def sm2_public_key(self) -> str:
+        """The key for ``encrypt=True``; every sandbox has its own."""
+        return self._service.sm2_keys.public_key_hex
+
+    @property
+    def picture_public_key(self) -> str:
+        """The RSA key for ``PictureKey.generate``, as Base64; every sandbox has its own."""
+        return self._service.picture_lock().public_key
+
+    @property
     def environment(self) -> Dict[str, str]:
         """The variables that lead ``Client.from_environment()`` of any program here."""
         variables = {
             "FACECERT_ENDPOINT": self.endpoint,
             "FACECERT_SCENE_ID": self.scene_id,
+            "FACECERT_SM2_PUBLIC_KEY": self.sm2_public_key,
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
         }
@@ -110,7 +121,12 @@ class Sandbox:
     def client(self, **arguments: Any) -> Client:
         """Return a Client set up for this sandbox; ``arguments`` go before."""
         credentials = (self.access_key_id, self.access_key_secret, self.security_token)
-        ours = {"scene_id": self.scene_id, "credentials": credentials, "endpoint": self.endpoint}
+        ours = {
+            "scene_id": self.scene_id,
+            "credentials": credentials,
+            "endpoint": self.endpoint,
+            "sm2_public_key": self.sm2_public_key,
+        }
         return Client(**dict(ours, **arguments))
 
     def allow(self, access_key_id: str, secret: str, security_token: Optional[str] = None) -> None:

@@ -1,0 +1,163 @@
+"""encToken, and decrypting the pictures that licensed financial customers get with it.
+
+The only module that imports ``cryptography``. Documented (help.aliyun.com,
+key-encryption-for-integration-by-using-alipay-mini-programs-or-h5-pages) is how encToken is made.
+**Not documented** is which fields of an answer carry pictures, and with which mode and padding of
+AES they are encrypted; ECB with PKCS7 is a guess, so ``decrypt`` takes what you hand it and lets
+you choose CBC.
+"""
+
+import base64
+import os
+import re
+import secrets
+import string
+from typing import Any, Optional, Union
+
+from .errors import DependencyError, InvalidParameter
+
+try:
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+    from cryptography.hazmat.primitives.ciphers import Cipher
+    from cryptography.hazmat.primitives.ciphers.algorithms import AES
+    from cryptography.hazmat.primitives.ciphers.modes import CBC, ECB
+    from cryptography.hazmat.primitives.padding import PKCS7
+    from cryptography.hazmat.primitives.serialization import (
+        load_der_public_key,
+        load_pem_public_key,
+    )
+except ImportError as error:
+    raise DependencyError(
+        "cryptography cannot be imported. Repair it with:"
+        " python -m pip install --force-reinstall cryptography"
+    ) from error
+
+VARIABLE = "FACECERT_PICTURE_PUBLIC_KEY"
+
+#: Bits of the service's RSA key.
+RSA_BITS = 2048
+
+
+class PictureKey:
+    """An AES key of your own and its encToken: ``client.query(…, enc_token=key.enc_token)``.
+
+    Keep it until the pictures are decrypted; ``store`` and ``restore`` carry it over to another
+    process. Its repr shows nothing.
+
+    Attributes:
+        enc_token: 344 characters, fit for ``query``.
+    """
+
+    __slots__ = ("_secret", "enc_token")
+
+    def __init__(self, secret: bytes, enc_token: str) -> None:
+        self._secret = secret
+        self.enc_token = enc_token
+
+    def __repr__(self) -> str:
+        return "<PictureKey AES-%d>" % (len(self._secret) * 8)
+
+    @classmethod
+    def generate(cls, rsa_public_key: Optional[str] = None, *, bits: int = 256) -> "PictureKey":
+        """Make a new key.
+
+        Args:
+            rsa_public_key: the service's RSA key of 2048 bits, as PEM or as Base64 of its
+                SubjectPublicKeyInfo; None takes it from FACECERT_PICTURE_PUBLIC_KEY. It is on the
+                page named above; facecert does not ship it.
+            bits: 256 (random bytes), or 128 (16 random letters and digits, as the page has it).
+
+        Raises:
+            InvalidParameter: the RSA key is missing or wrong, or ``bits`` is another number.
+        """
+        if bits not in (128, 256):
+            raise InvalidParameter("bits must be 128 or 256", field="bits")
+        field = "rsa_public_key" if rsa_public_key else VARIABLE
+        public_key = _public_key(rsa_public_key or os.environ.get(VARIABLE, ""), field)
+        secret = os.urandom(32) if bits == 256 else _random_text(16)
+        sealed = public_key.encrypt(base64.b64encode(secret), PKCS1v15())
+        return cls(secret, base64.b64encode(sealed).decode("ascii"))
+
+    def store(self) -> str:
+        """Return the key as a text for ``restore``. Whoever has it can see the pictures."""
+        return "%s.%s" % (base64.b64encode(self._secret).decode("ascii"), self.enc_token)
+
+    @classmethod
+    def restore(cls, stored: str) -> "PictureKey":
+        """Return the key that ``store`` made a text of.
+
+        Raises:
+            InvalidParameter: it is no such text.
+        """
+        encoded, _, enc_token = stored.partition(".") if isinstance(stored, str) else ("", "", "")
+        secret = _from_base64(encoded)
+        if secret is not None and len(secret) in (16, 32) and len(enc_token) == 344:
+            return cls(secret, enc_token)
+        del stored, encoded, secret  # a crash report shows this frame's variables
+        raise InvalidParameter("stored is not what PictureKey.store() returned", field="stored")
+
+    def decrypt(
+        self, data: Union[str, bytes], *, mode: str = "ECB", iv: Optional[bytes] = None
+    ) -> bytes:
+        """Decrypt a picture (AES, PKCS7 padding).
+
+        Args:
+            data: the ciphertext: bytes, or a Base64 text.
+            mode: ``"ECB"`` or ``"CBC"``. The service does not document which.
+            iv: 16 bytes, with CBC only.
+
+        Raises:
+            InvalidParameter: ``data`` cannot be decrypted with this key in this mode, or mode and
+                ``iv`` do not fit together.
+        """
+        ciphertext = data if isinstance(data, bytes) else _from_base64(data)
+        if mode not in ("ECB", "CBC"):
+            raise InvalidParameter("mode must be ECB or CBC", field="mode")
+        if (mode == "CBC") != (isinstance(iv, bytes) and len(iv) == 16):
+            raise InvalidParameter("iv must be 16 bytes with CBC, and absent with ECB", field="iv")
+        decryptor = Cipher(AES(self._secret), CBC(iv) if iv else ECB()).decryptor()
+        unpadder = PKCS7(128).unpadder()
+        try:
+            padded = decryptor.update(ciphertext or b"") + decryptor.finalize()
+            picture: Optional[bytes] = unpadder.update(padded) + unpadder.finalize()
+        except ValueError:
+            picture = None
+        if picture is None:
+            raise InvalidParameter(
+                "data was not encrypted with this key in this mode, or not whole", field="data"
+            )
+        return picture
+
+
+def _random_text(length: int) -> bytes:
+    alphabet = string.ascii_letters + string.digits
+    return "".join(secrets.choice(alphabet) for _ in range(length)).encode("ascii")
+
+
+def _from_base64(text: Any) -> Optional[bytes]:
+    try:
+        return base64.b64decode(re.sub(r"\s", "", text), validate=True)
+    except (TypeError, ValueError):
+        return None
+
+
+def _public_key(text: str, field: str) -> RSAPublicKey:
+    if not text.strip():
+        raise InvalidParameter(
+            "the service's RSA key is missing: pass rsa_public_key, or set %s" % VARIABLE,
+            field=field,
+        )
+    key = None
+    try:
+        if "-----BEGIN" in text:
+            key = load_pem_public_key(text.strip().encode("ascii"))
+        else:
+            key = load_der_public_key(_from_base64(text) or b"")
+    except Exception:  # each release of cryptography has errors of its own for a wrong key
+        pass
+    if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS:
+        raise InvalidParameter(
+            "%s must be an RSA public key of 2048 bits, as PEM or as Base64" % field, field=field
+        )
+    return key
