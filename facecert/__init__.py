@@ -8,7 +8,9 @@ import logging
 
 __version__ = "0.1.0"
 
-from .client import Client, init, query
+from .callback import Callback, parse_callback
+from .client import Client
+from .default import confirm, init, query
 from .errors import (
     BadAnswer,
     CallbackError,
@@ -24,14 +26,15 @@ from .errors import (
     SignatureError,
     Throttled,
 )
+from .links import alipay_link
 from .results import InitResult, QueryResult
 from .sm2 import Ciphertext, encrypt
 
 __all__ = [
-    "BadAnswer", "CallbackError", "Ciphertext", "Client", "ClockSkew", "ConnectionFailed",
-    "CredentialsError", "DependencyError", "FacecertError", "GatewayError", "InitResult",
-    "InvalidParameter", "NoAnswer", "QueryResult", "ServiceError", "SignatureError", "Throttled",
-    "encrypt", "init", "query",
+    "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
+    "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
+    "InitResult", "InvalidParameter", "NoAnswer", "QueryResult", "ServiceError", "SignatureError",
+    "Throttled", "alipay_link", "confirm", "encrypt", "init", "parse_callback", "query",
 ]  # fmt: skip
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -1,4 +1,4 @@
-"""Client, and ``init()`` and ``query()`` on a shared default client."""
+"""Client: opens verifications, asks for their outcome, confirms callbacks."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, Mapping, Optional
 
 from . import params, results, settings
+from .callback import Callback, Secrets, check_secrets, parse_callback
 from .credentials import Credentials
 from .errors import FacecertError
 from .person import person
@@ -32,6 +33,9 @@ class Client:
         read_timeout: seconds to wait for the next piece of an answer; the same limits.
         attempts: how often a call is sent at the most, 1 to 10. An ``init`` is sent again only
             when it surely was not taken.
+        callback_secret: at least 16 characters known to your servers only; several while they are
+            being exchanged, the new one first. Then ``init`` adds the callback token and the order
+            number, and ``confirm`` checks them.
 
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
@@ -50,7 +54,8 @@ class Client:
         sm2_public_key: Optional[str] = None,
         connect_timeout: float = 5,
         read_timeout: float = 10,
-        attempts: int = 3
+        attempts: int = 3,
+        callback_secret: Optional[Secrets] = None
     ) -> None:
         # Here and not above: importing facecert stays cheap.
         from .gateway import Gateway
@@ -59,12 +64,13 @@ class Client:
         outer = sys.exc_info()[1]
         try:
             source = Credentials(credentials)
+            self._callback_secrets = check_secrets(callback_secret) if callback_secret else ()
         except FacecertError as error:
             forget_frames(error, outer)
             raise error
         finally:
             # A crash report shows this frame's variables.
-            del credentials
+            del credentials, callback_secret
         self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
         self.encrypt = encrypt
@@ -112,8 +118,10 @@ class Client:
                 before. One is made when it is not given.
             return_url: where the person goes afterwards; for the flow outside Alipay the app's
                 own scheme. May stay empty.
-            callback_url: ``https://…`` that the platform calls when the person is done.
-            callback_token: a secret of yours that comes back with the callback.
+            callback_url: ``https://…`` that the platform calls when the person is done. With
+                ``callback_secret`` the order number is put for ``{order}``, or as ``?order=…``.
+            callback_token: a secret of yours that comes back with the callback; made from
+                ``callback_secret`` when that is there.
             encrypt: instead of the client's; what is ``Ciphertext`` stays as it is.
             extra: further fields of ServiceParameters that this release does not know.
 
@@ -142,6 +150,7 @@ class Client:
                 callback_url=callback_url,
                 callback_token=callback_token,
                 extra=extra,
+                callback_secrets=self._callback_secrets,
                 loopback=settings.is_loopback(self.endpoint),
             )
             return self._gateway.call(
@@ -202,6 +211,34 @@ class Client:
         finally:
             del certify_id, scene_id, enc_token, extra
 
+    def confirm(
+        self,
+        callback: Any,
+        *,
+        outer_order_no: Optional[str] = None,
+        certify_id: Optional[str] = None,
+        scene_id: Optional[str] = None
+    ) -> QueryResult:
+        """Check who a callback is about, then ask the service. Trust the answer, nothing else.
+
+        Args:
+            callback: a ``Callback``, or what ``parse_callback`` reads.
+            outer_order_no: the order it must be about, if your URL tells (``{order}``).
+            certify_id: the id it must be about, as you stored it with the order.
+            scene_id: the scene used at ``init``, if it is not the client's.
+
+        Raises:
+            CallbackError: it is malformed, its token is missing or wrong, or it is about another
+                order or verification. Nothing was asked.
+            InvalidParameter: there is neither ``callback_secret`` nor ``certify_id`` to check by.
+            FacecertError: the question failed; answer the platform with an error, so that it
+                calls again.
+        """
+        if not isinstance(callback, Callback):
+            callback = parse_callback(callback)
+        callback.check(self._callback_secrets, outer_order_no, certify_id)
+        return self.query(callback.certify_id, scene_id=scene_id)
+
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""
         self._gateway.wire.close()
@@ -215,25 +252,3 @@ class Client:
     def __repr__(self) -> str:
         known = vars(self).get
         return "<facecert.Client scene_id=%s endpoint=%s>" % (known("scene_id"), known("endpoint"))
-
-
-class _DefaultClient(Client):
-    """The client behind ``facecert.init()``: made from the environment when it is first used."""
-
-    def __init__(self) -> None:
-        pass
-
-    def __getattr__(self, name: str) -> Any:
-        # Only reached for what Client.__init__ has not set, or has not set yet.
-        if not name.startswith("__"):
-            if "_gateway" not in vars(self):
-                Client.__init__(self, **settings.from_environment(os.environ))
-            if name in vars(self):
-                return vars(self)[name]
-        raise AttributeError(name)
-
-
-#: The client that ``facecert.init`` and ``facecert.query`` belong to.
-default_client = _DefaultClient()
-init = default_client.init
-query = default_client.query

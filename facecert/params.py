@@ -6,9 +6,10 @@ The rules are those of help.aliyun.com 181863 (SDK 调用接入).
 import json
 import os
 import re
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import urlsplit
 
+from .callback import make_token, url_with_order
 from .errors import InvalidParameter
 from .person import Person, check_text
 from .settings import check_scene_id, is_loopback
@@ -55,13 +56,16 @@ def init_parameters(
     callback_url: Optional[str] = None,
     callback_token: Optional[str] = None,
     extra: Optional[Mapping[str, Any]] = None,
-    loopback: bool = False
+    loopback: bool = False,
+    callback_secrets: Sequence[str] = ()
 ) -> ServiceParameters:
     """Check and build the fields of ``init``; see ``Client.init`` for what they mean.
 
     Args:
         loopback: True when the endpoint is on this machine; then ``callback_url`` may be
             ``http://`` on this machine too.
+        callback_secrets: the first one makes the token, where none is given; then the order
+            number goes into the callback's URL.
 
     Raises:
         InvalidParameter: naming the field, never showing its value.
@@ -94,6 +98,9 @@ def init_parameters(
     private = list(person.private)
     if person.encrypted:
         fields["encryptType"] = "SM2"
+    if callback_url is not None and callback_token is None and callback_secrets:
+        callback_url = url_with_order(check_text("callback_url", callback_url), outer_order_no)
+        callback_token = make_token(callback_secrets[0], outer_order_no)
     if callback_url is not None:
         fields["callbackUrl"] = _callback_url(callback_url, loopback)
     if callback_token is not None:

@@ -116,12 +116,17 @@ def _text(value: str, field: str) -> str:
     return value
 
 
+def _words(value: str, field: str) -> Tuple[str, ...]:
+    return tuple(value.split())
+
+
 #: Environment variable -> (argument of Client, how to read it).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_ENCRYPT": ("encrypt", _truth),
     "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", _text),
+    "FACECERT_CALLBACK_SECRET": ("callback_secret", _words),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
     "FACECERT_ATTEMPTS": ("attempts", _whole),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from browser import browser, browsers  # noqa: F401  (fixtures)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):

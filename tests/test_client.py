@@ -5,7 +5,7 @@ from conftest import NAME, NUMBER, run_python
 
 import facecert
 import facecert.settings
-from facecert import client as client_module
+from facecert import default as default_module
 from facecert.sandbox.faults import FAULTS
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
@@ -207,7 +207,7 @@ def test_the_default_client_is_made_from_the_environment_on_first_use(sandbox):
 
 
 def test_a_bad_environment_is_told_at_first_use_and_can_be_mended(monkeypatch):
-    default = client_module._DefaultClient()
+    default = default_module._DefaultClient()
     monkeypatch.setenv("FACECERT_ATTEMPTS", "many")
     with pytest.raises(facecert.InvalidParameter) as caught:
         default.query("ab", scene_id="1")
@@ -220,7 +220,7 @@ def test_a_bad_environment_is_told_at_first_use_and_can_be_mended(monkeypatch):
 
 def test_the_default_client_has_no_other_attributes(sandbox):
     with pytest.raises(AttributeError):
-        client_module.default_client.no_such_thing
+        default_module.default_client.no_such_thing
 
 
 def sent(sandbox):
@@ -303,7 +303,7 @@ def test_expiry_counts_from_sending(client, person, sandbox):
 
 def test_bug_a_second_thread_finds_the_default_client_half_made(monkeypatch):
     """The other thread finishes between the failed look-up and the check whether all is set."""
-    default = client_module._DefaultClient()
+    default = default_module._DefaultClient()
     facecert.Client.__init__(default, "17")
     scene_id = vars(default).pop("scene_id")
 
@@ -317,7 +317,7 @@ def test_bug_a_second_thread_finds_the_default_client_half_made(monkeypatch):
 
 def test_a_repr_never_fails_and_reads_no_environment(monkeypatch):
     monkeypatch.setenv("FACECERT_ATTEMPTS", "many")
-    assert "Client" in repr(client_module._DefaultClient())
+    assert "Client" in repr(default_module._DefaultClient())
     assert "Client" in repr(facecert.Client.__new__(facecert.Client))
 
 

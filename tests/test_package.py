@@ -18,9 +18,9 @@ MODULES = sorted(
 
 #: DESIGN: a module imports only from above itself.
 ORDER = [
-    "errors", "redact", "settings", "sm2", "person", "params", "pictures", "answers", "results",
-    "retry", "credential_chain", "credentials", "pool", "wire", "gateway", "client", "cli",
-    "__main__",
+    "errors", "redact", "settings", "callback", "links", "sm2", "person", "params", "pictures",
+    "answers", "results", "retry", "credential_chain", "credentials", "pool", "wire", "gateway",
+    "client", "default", "cli", "__main__",
 ]  # fmt: skip
 
 HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",

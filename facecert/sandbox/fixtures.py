@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
-    """A fresh sandbox; ``facecert.init()`` and ``facecert.query()`` talk to it meanwhile.
+    """A fresh sandbox; ``facecert.init()``, ``query()`` and ``confirm()`` talk to it meanwhile.
 
     So does ``Client.from_environment()``. For another client use ``facecert_sandbox.client()``.
     """
-    from ..client import default_client
+    from ..default import default_client
     from . import Sandbox
 
     with Sandbox() as sandbox:

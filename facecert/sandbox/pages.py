@@ -68,8 +68,12 @@ def create_application(
                 service.submit(verification.certify_id, answer == "pass")
             else:
                 abort(400)
-            # So that reloading the page does not submit again.
-            return redirect(verification.certify_url + "&done=1", 303)
+            # A moment for the callback, which mostly is faster than the person's way back.
+            sandbox.wait_for_callbacks(0.5)
+            back = verification.return_url
+            # Not back to this form, or reloading the page would submit again.
+            is_web = back.startswith(("https://", "http://"))
+            return redirect(back if is_web else verification.certify_url + "&done=1", 303)
         minutes = max(0, int((verification.expires_at - clock() + 59) // 60))
         return render_template(
             "verify.html", it=verification, minutes=minutes, done="done" in request.args

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 from ..client import Client
 from ..errors import DependencyError
 from . import faults, rpc
+from .callbacks import Caller, CallbackTry
 from .exchange import Exchange, ReceivedRequest
 from .service import Service, Verification
 
@@ -57,6 +58,8 @@ class Sandbox:
         self._gate = rpc.Gate(clock)
         self._service = Service(scene_id, clock)
         self._exchange = Exchange(self._gate, self._service)
+        self._caller = Caller()
+        self._service.submitted = self._caller.call
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
         self._door = threading.RLock()
@@ -108,6 +111,7 @@ class Sandbox:
     def stop(self) -> None:
         """Cut every connection and free the port."""
         self._exchange.faults.clear()
+        self._caller.stop()
         with self._door:
             self._leave_door()
             self._listener.close()
@@ -152,6 +156,15 @@ class Sandbox:
         """
         if not self._service.submit(certify_id, passed):
             raise ValueError("The verification is expired or was submitted before.")
+
+    @property
+    def callbacks(self) -> List[CallbackTry]:
+        """Every try to call the app back since the start or the last reset."""
+        return self._caller.tries
+
+    def wait_for_callbacks(self, seconds: float = 5.0) -> bool:
+        """Wait until nobody is being called back; False when the time was too short."""
+        return self._caller.wait(seconds)
 
     def is_submitted(self, certify_id: str) -> bool:
         """Tell whether the person did it, passed or not."""
@@ -204,6 +217,7 @@ class Sandbox:
         self._service.reset()
         self._gate.forget_nonces()
         self._exchange.requests.clear()
+        self._caller.tries.clear()
 
     def _leave_door(self) -> bool:
         """Forget a reopening; tell whether there was one."""

@@ -43,7 +43,7 @@ Outcome = Tuple[int, str, Optional[Dict[str, Any]]]
 class Verification:
     """One opened verification. Name and number are kept masked only."""
 
-    def __init__(self, fields: Mapping[str, str], certify_url_base: str, now: float) -> None:
+    def __init__(self, fields: Mapping[str, Any], certify_url_base: str, now: float) -> None:
         self.certify_id = os.urandom(16).hex()
         #: Part of the URL, so that knowing the id is not enough to submit.
         self.ticket = os.urandom(64).hex()
@@ -58,6 +58,8 @@ class Verification:
         self.masked_name = mask_name(fields["certName"])
         self.masked_number = mask_number(fields["certNo"])
         self.return_url = fields["returnUrl"]
+        self.callback_url: Optional[str] = fields.get("callbackUrl")
+        self.callback_token: Optional[str] = fields.get("callbackToken")
         self.opened_at = now
         self.expires_at = now + LIFETIME
         self.state = PENDING
@@ -86,6 +88,8 @@ class Service:
         self._order_numbers: Set[str] = set()
         self._picture_lock: Optional[PictureLock] = None
         self.sm2_keys = KeyPair.generate()
+        #: Called with every verification that was submitted.
+        self.submitted: Callable[[Verification], None] = lambda verification: None
 
     def execute(self, service: str, service_parameters: str) -> Outcome:
         """Return (Code, Message, Data) for one call."""
@@ -117,7 +121,8 @@ class Service:
             if self.expired(verification) or not verification.open:
                 return False
             verification.state = PASSED if passed else FAILED
-            return True
+        self.submitted(verification)
+        return True
 
     def give_up(self, certify_id: str) -> None:
         """Leave without a submission; the person may come back until it expires."""

@@ -1,0 +1,213 @@
+"""Reading a callback, and the token that proves which order it belongs to.
+
+A callback is not signed (help.aliyun.com 181863): anyone can send one. So it is a hint to query,
+and ``Client.confirm`` does both: it checks the token, then it queries.
+"""
+
+import base64
+import re
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from .errors import CallbackError, InvalidParameter
+
+#: Characters of a secret at least; it is the only thing that a forger does not know.
+SHORTEST_SECRET = 16
+
+_LONGEST_QUERY = 8192
+_LONGEST_VALUE = 512
+_TOKEN_BYTES = 20
+
+#: name in lower case -> (attribute, pattern, must be there)
+_KNOWN = {
+    "certifyid": ("certify_id", "[A-Za-z0-9_-]{1,64}", True),
+    "passed": ("passed", "[A-Za-z]{1,8}", True),
+    "callbacktoken": ("token", "[!-~]{1,512}", False),
+    "order": ("outer_order_no", "[A-Za-z0-9]{1,32}", False),
+}
+
+Secrets = Union[str, Sequence[str]]
+
+
+class Callback:
+    """What a callback says. **Not** what is true: ``Client.confirm`` finds that out.
+
+    Attributes:
+        certify_id: the verification it claims to be about.
+        passed: True when it says ``passed=T``. Anyone can write that.
+        token: the callback token, or None.
+        outer_order_no: the order number from the URL (``order``), or None.
+        others: further parameters, by their names as they came.
+    """
+
+    __slots__ = ("certify_id", "passed", "token", "outer_order_no", "others")
+
+    def __init__(
+        self,
+        certify_id: str,
+        passed: bool,
+        token: Optional[str] = None,
+        outer_order_no: Optional[str] = None,
+        others: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        self.certify_id = certify_id
+        self.passed = passed
+        self.token = token
+        self.outer_order_no = outer_order_no
+        self.others = dict(others or {})
+
+    def __repr__(self) -> str:
+        return "<Callback certify_id=%s outer_order_no=%s, not confirmed>" % (
+            self.certify_id,
+            self.outer_order_no,
+        )
+
+    def check(
+        self,
+        secrets: Sequence[str],
+        outer_order_no: Optional[str] = None,
+        certify_id: Optional[str] = None,
+    ) -> None:
+        """Check whom it is about; see ``Client.confirm``.
+
+        Raises:
+            CallbackError: another order, another verification, no token or a wrong one.
+            InvalidParameter: there is neither a secret nor a ``certify_id`` to check by.
+        """
+        if certify_id is not None and self.certify_id != certify_id:
+            raise CallbackError("The callback is about another verification.")
+        if outer_order_no is not None and self.outer_order_no not in (None, outer_order_no):
+            raise CallbackError("The callback is about another order.")
+        order = outer_order_no or self.outer_order_no
+        if secrets and not (order and self.token and check_token(secrets, order, self.token)):
+            raise CallbackError("The callback's token is missing, or is not this order's.")
+        if not secrets and certify_id is None:
+            raise InvalidParameter(
+                "without callback_secret a callback can only be checked by its certify_id",
+                field="callback_secret",
+            )
+
+
+def parse_callback(source: Any) -> Callback:
+    """Read a callback as it came in.
+
+    Args:
+        source: its URL, its query string or form body, or a mapping of its parameters: a dict,
+            Django's ``QueryDict``, werkzeug's ``MultiDict``. Names may be in any case.
+
+    Raises:
+        CallbackError: a parameter is missing, repeated, too long, or not of its form.
+    """
+    found: Dict[str, str] = {}
+    others: Dict[str, str] = {}
+    for name, value in _pairs(source):
+        key = name.lower()
+        if key not in _KNOWN:
+            others[name] = value
+        elif key in found:
+            raise CallbackError("The callback repeats a parameter; a genuine one does not.")
+        else:
+            found[key] = value
+    fields: Dict[str, Any] = {}
+    for key, (attribute, pattern, needed) in _KNOWN.items():
+        value_or_none = found.get(key)
+        if value_or_none is None and not needed:
+            continue
+        if value_or_none is None or not re.fullmatch(pattern, value_or_none):
+            raise CallbackError("The callback's %s is missing or not of its form." % attribute)
+        fields[attribute] = value_or_none
+    fields["passed"] = fields["passed"] == "T"
+    return Callback(others=others, **fields)
+
+
+def make_token(secret: str, outer_order_no: str) -> str:
+    """Return the callback token of an order: 27 URL-safe characters of an HMAC-SHA256.
+
+    Args:
+        secret: at least 16 characters, known to your servers only.
+
+    Raises:
+        InvalidParameter: the secret is too short.
+    """
+    # Imported late: most of what it costs to import is hashlib.
+    import hashlib
+    import hmac
+
+    key = check_secrets(secret)[0].encode("utf-8")
+    message = b"facecert callback of " + outer_order_no.encode("utf-8")
+    digest = hmac.new(key, message, hashlib.sha256).digest()[:_TOKEN_BYTES]
+    return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
+
+
+def check_token(secrets: Secrets, outer_order_no: str, token: str) -> bool:
+    """Tell in constant time whether a token is the order's.
+
+    Args:
+        secrets: one secret, or several while they are being exchanged; any of them may fit.
+    """
+    import hmac
+
+    given = token.encode("utf-8", "replace")
+    fits = False
+    for secret in check_secrets(secrets):
+        fits |= hmac.compare_digest(make_token(secret, outer_order_no).encode("ascii"), given)
+    return fits
+
+
+def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
+    """Return the secrets, the first of which makes new tokens.
+
+    Raises:
+        InvalidParameter: there is none, or one has less than 16 characters.
+    """
+    several = (secrets,) if isinstance(secrets, str) else tuple(secrets)
+    if not several or not all(
+        isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
+    ):
+        raise InvalidParameter(
+            "callback_secret must have at least %d characters" % SHORTEST_SECRET,
+            field="callback_secret",
+        )
+    return several
+
+
+def url_with_order(callback_url: str, outer_order_no: str) -> str:
+    """Put an order number into a callback URL: for ``{order}``, or else as ``order=``."""
+    if "{order}" in callback_url:
+        return callback_url.replace("{order}", quote(outer_order_no, safe=""))
+    head, hash_mark, fragment = callback_url.partition("#")
+    joint = "&" if "?" in head else "?"
+    return "%s%sorder=%s%s%s" % (head, joint, outer_order_no, hash_mark, fragment)
+
+
+def _pairs(source: Any) -> Iterator[Tuple[str, str]]:
+    """Yield the parameters; behind a second question mark there may be more of them."""
+    for name, value in _given(source):
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise CallbackError("The callback's parameters are not texts.")
+        if len(name) + len(value) > _LONGEST_VALUE:
+            raise CallbackError("The callback has a parameter that is too long.")
+        value, mark, more = value.partition("?")
+        appended = parse_qsl(more, keep_blank_values=True)
+        if any(known.lower() in _KNOWN for known, _ in appended):
+            yield name, value
+            yield from appended
+        else:
+            yield name, value + mark + more
+
+
+def _given(source: Any) -> List[Tuple[Any, Any]]:
+    if isinstance(source, str):
+        if len(source) > _LONGEST_QUERY:
+            raise CallbackError("The callback is too long.")
+        # With a "?" it is a URL, else it is the query alone.
+        query = urlsplit(source).query if "?" in source else source
+        return list(parse_qsl(query, keep_blank_values=True))
+    if not isinstance(source, Mapping) and not hasattr(source, "getlist"):
+        raise CallbackError("A callback is a URL, a query string, or a mapping.")
+    pairs: List[Tuple[Any, Any]] = []
+    for name in source:
+        values = source.getlist(name) if hasattr(source, "getlist") else source[name]
+        for value in values if isinstance(values, (list, tuple)) else [values]:
+            pairs.append((name, value))
+    return pairs

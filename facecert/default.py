@@ -1,0 +1,30 @@
+"""``init()``, ``query()`` and ``confirm()`` on a client that all of the process shares."""
+
+import os
+from typing import Any
+
+from . import settings
+from .client import Client
+
+
+class _DefaultClient(Client):
+    """The client behind ``facecert.init()``: made from the environment when it is first used."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        # Only reached for what Client.__init__ has not set, or has not set yet.
+        if not name.startswith("__"):
+            if "_gateway" not in vars(self):
+                Client.__init__(self, **settings.from_environment(os.environ))
+            if name in vars(self):
+                return vars(self)[name]
+        raise AttributeError(name)
+
+
+#: The client that ``facecert.init``, ``query`` and ``confirm`` belong to.
+default_client = _DefaultClient()
+init = default_client.init
+query = default_client.query
+confirm = default_client.confirm

@@ -1,0 +1,287 @@
+import base64
+import hashlib
+import hmac
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import facecert
+from facecert import CallbackError, InvalidParameter, parse_callback
+from facecert.callback import check_secrets, check_token, make_token, url_with_order
+
+SECRET = "a secret of sixteen and more"
+ID = "ab" * 16
+PLAIN = {"certifyId": ID, "passed": "T", "CallbackToken": "tok", "order": "order1"}
+
+
+class MultiDict:
+    """As Django's QueryDict and werkzeug's MultiDict: iterated by name, all values by getlist."""
+
+    def __init__(self, pairs):
+        self.pairs = list(pairs)
+
+    def __iter__(self):
+        return iter(dict(self.pairs))
+
+    def __getitem__(self, name):
+        return dict(self.pairs)[name]
+
+    def getlist(self, name):
+        return [value for key, value in self.pairs if key == name]
+
+
+SOURCES = [
+    "https://shop.example/verified?" + urlencode(PLAIN),
+    "/verified?" + urlencode(PLAIN),
+    "?" + urlencode(PLAIN),
+    urlencode(PLAIN),
+    urlencode(PLAIN) + "#fragment",
+    PLAIN,
+    {name: [value] for name, value in PLAIN.items()},
+    {name.upper(): value for name, value in PLAIN.items()},
+    MultiDict(PLAIN.items()),
+    "https://shop.example/verified?order=order1?" + urlencode(
+        {name: value for name, value in PLAIN.items() if name != "order"}
+    ),
+    dict({name: value for name, value in PLAIN.items() if name not in ("order", "certifyId")},
+         order="order1?certifyId=" + ID),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=range(len(SOURCES)))
+def test_every_source(source):
+    if isinstance(source, str):
+        source = source.split("#")[0]
+    callback = parse_callback(source)
+    assert (callback.certify_id, callback.passed) == (ID, True)
+    assert (callback.token, callback.outer_order_no) == ("tok", "order1")
+    assert callback.others == {}
+    assert "tok" not in repr(callback) and "not confirmed" in repr(callback)
+
+
+def test_the_real_dicts_of_the_frameworks():
+    from werkzeug.datastructures import MultiDict as Werkzeugs
+
+    assert parse_callback(Werkzeugs(PLAIN)).certify_id == ID
+    with pytest.raises(CallbackError):
+        parse_callback(Werkzeugs(list(PLAIN.items()) + [("passed", "F")]))
+
+
+def test_djangos_dict():
+    django = pytest.importorskip("django", reason="Django is an extra")
+    from django.conf import settings
+    from django.http import QueryDict
+
+    assert django.VERSION
+    if not settings.configured:
+        settings.configure()
+    assert parse_callback(QueryDict(urlencode(PLAIN))).certify_id == ID
+    with pytest.raises(CallbackError):
+        parse_callback(QueryDict(urlencode(PLAIN) + "&PASSED=T"))
+
+
+def test_unknown_parameters_are_kept():
+    callback = parse_callback(dict(PLAIN, subcode="200", utm="x?y=z"))
+    assert callback.others == {"subcode": "200", "utm": "x?y=z"}
+
+
+@pytest.mark.parametrize("passed, claim", [("T", True), ("F", False), ("t", False), ("Y", False)])
+def test_only_capital_t_claims_a_pass(passed, claim):
+    assert parse_callback(dict(PLAIN, passed=passed)).passed is claim
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "",
+        {},
+        None,
+        5,
+        b"certifyId=x&passed=T",
+        [("certifyId", ID)],
+        {"certifyId": ID},
+        {"passed": "T"},
+        dict(PLAIN, certifyId=""),
+        dict(PLAIN, certifyId="x" * 65),
+        dict(PLAIN, certifyId="a b"),
+        dict(PLAIN, passed=""),
+        dict(PLAIN, passed=True),
+        dict(PLAIN, passed=["T", "T"]),
+        dict(PLAIN, passed=[]),
+        dict(PLAIN, PASSED="T"),
+        dict(PLAIN, order="a-b"),
+        dict(PLAIN, order="a" * 33),
+        dict(PLAIN, CallbackToken="x" * 513),
+        dict(PLAIN, other="x" * 513),
+        dict(PLAIN, order="order1?passed=T"),
+        urlencode(PLAIN) + "&passed=T",
+        urlencode(PLAIN) + "&certifyid=" + ID,
+        urlencode(PLAIN) + "&x=" + "y" * 9000,
+    ],
+)
+def test_what_is_no_callback(source):
+    with pytest.raises(CallbackError) as caught:
+        parse_callback(source)
+    assert caught.value.outcome == "not sent" and not caught.value.retryable
+
+
+@given(st.text(max_size=80) | st.dictionaries(st.text(max_size=12), st.text(max_size=40)))
+def test_no_input_makes_anything_but_a_callback_or_a_callback_error(source):
+    try:
+        repr(parse_callback(source))
+    except CallbackError as error:
+        str(error).encode("utf-8")
+
+
+def test_the_token_is_the_documented_hmac():
+    digest = hmac.new(SECRET.encode(), b"facecert callback of order1", hashlib.sha256).digest()
+    expected = base64.urlsafe_b64encode(digest[:20]).decode().rstrip("=")
+    assert make_token(SECRET, "order1") == expected and len(expected) == 27
+
+
+def test_tokens_fit_their_order_and_secret_only():
+    token = make_token(SECRET, "order1")
+    assert check_token(SECRET, "order1", token)
+    assert check_token(["the new secret of today", SECRET], "order1", token)
+    assert not check_token(SECRET, "order2", token)
+    assert not check_token("another secret of some length", "order1", token)
+    for wrong in ("", token[:-1], token + "x", token.swapcase(), "令牌", "\ud800"):
+        assert not check_token(SECRET, "order1", wrong)
+
+
+@pytest.mark.parametrize("secret", ["", "short", "x" * 15, [], ["x" * 16, "short"], [5], ()])
+def test_secrets_that_are_too_short(secret):
+    with pytest.raises(InvalidParameter) as caught:
+        check_secrets(secret)
+    assert caught.value.field == "callback_secret"
+
+
+@pytest.mark.parametrize(
+    "url, with_order",
+    [
+        ("https://x/verified", "https://x/verified?order=o1"),
+        ("https://x/verified?a=b", "https://x/verified?a=b&order=o1"),
+        ("https://x/verified/{order}", "https://x/verified/o1"),
+        ("https://x/verified#part", "https://x/verified?order=o1#part"),
+    ],
+)
+def test_the_order_number_goes_into_the_url(url, with_order):
+    assert url_with_order(url, "o1") == with_order
+
+
+@pytest.fixture
+def keeper(sandbox):
+    with sandbox.client(callback_secret=SECRET) as client:
+        yield client
+
+
+def opened_with_callback(sandbox, keeper, person, order="order1"):
+    url = "https://shop.example/verified"
+    opened = keeper.init(outer_order_no=order, callback_url=url, **person)
+    fields = sandbox.requests[-1].service_parameters
+    assert fields["callbackUrl"] == url + "?order=" + order
+    genuine = fields["callbackUrl"] + "&" + urlencode(
+        {"certifyId": opened.certify_id, "passed": "T", "CallbackToken": fields["callbackToken"]}
+    )
+    return opened, genuine
+
+
+def test_a_genuine_callback_is_confirmed_by_a_query(sandbox, keeper, person):
+    opened, genuine = opened_with_callback(sandbox, keeper, person)
+    assert not keeper.confirm(genuine).passed  # it says T, the service says otherwise
+    sandbox.complete(opened.certify_id)
+    assert keeper.confirm(genuine).passed
+    assert keeper.confirm(parse_callback(genuine), outer_order_no="order1").passed
+    assert keeper.confirm(genuine, certify_id=opened.certify_id).certify_id == opened.certify_id
+
+
+def test_forged_callbacks_are_not_even_asked_about(sandbox, keeper, person):
+    opened, genuine = opened_with_callback(sandbox, keeper, person)
+    _, another = opened_with_callback(sandbox, keeper, person, "order2")
+    token, other_token = genuine.split("CallbackToken=")[1], another.split("CallbackToken=")[1]
+    sandbox.complete(opened.certify_id)
+    sandbox.requests.clear()
+    for forged in (
+        genuine.replace(token, ""),
+        genuine.split("&CallbackToken")[0],
+        genuine.replace(token, "x" * 27),
+        genuine.replace(token, other_token),
+        genuine.replace("order=order1", "order=order2"),
+        genuine.replace("order=order1&", ""),
+        genuine + "&passed=T",
+    ):
+        with pytest.raises(CallbackError):
+            keeper.confirm(forged)
+    with pytest.raises(CallbackError):
+        keeper.confirm(genuine, outer_order_no="order2")
+    with pytest.raises(CallbackError):
+        keeper.confirm(genuine, certify_id="cd" * 16)
+    assert sandbox.requests == []
+
+
+def test_the_order_may_come_from_the_path(sandbox, keeper, person):
+    opened = keeper.init(
+        outer_order_no="order1", callback_url="https://shop.example/v/{order}", **person
+    )
+    fields = sandbox.requests[-1].service_parameters
+    assert fields["callbackUrl"] == "https://shop.example/v/order1"
+    token = fields["callbackToken"]
+    query = {"certifyId": opened.certify_id, "passed": "F", "CallbackToken": token}
+    sandbox.complete(opened.certify_id)
+    assert keeper.confirm(query, outer_order_no="order1").passed
+    with pytest.raises(CallbackError):
+        keeper.confirm(query)
+
+
+def test_secrets_are_exchanged_without_losing_callbacks(sandbox, keeper, person):
+    _, genuine = opened_with_callback(sandbox, keeper, person)
+    with sandbox.client(callback_secret=["the new secret of today", SECRET]) as client:
+        assert not client.confirm(genuine).passed
+        _, newer = opened_with_callback(sandbox, client, person, "order2")
+        assert not client.confirm(newer).passed
+    with pytest.raises(CallbackError):
+        keeper.confirm(newer)
+
+
+def test_an_own_token_is_left_alone(sandbox, keeper, person):
+    keeper.init(callback_url="https://shop.example/v", callback_token="mine", **person)
+    fields = sandbox.requests[-1].service_parameters
+    assert (fields["callbackUrl"], fields["callbackToken"]) == ("https://shop.example/v", "mine")
+    keeper.init(**person)
+    assert "callbackToken" not in sandbox.requests[-1].service_parameters
+
+
+def test_without_a_secret_the_stored_id_must_be_given(sandbox, client, person):
+    opened = client.init(**person)
+    with pytest.raises(InvalidParameter) as caught:
+        client.confirm({"certifyId": opened.certify_id, "passed": "T"})
+    assert caught.value.field == "callback_secret"
+    answer = client.confirm(
+        {"certifyId": opened.certify_id, "passed": "T"}, certify_id=opened.certify_id
+    )
+    assert not answer.passed
+
+
+def test_a_question_that_fails_is_told_so_that_the_platform_calls_again(sandbox, keeper, person):
+    _, genuine = opened_with_callback(sandbox, keeper, person)
+    keeper._gateway._sleep = lambda seconds: None
+    sandbox.fail("http-503", times=3)
+    with pytest.raises(facecert.GatewayError):
+        keeper.confirm(genuine)
+    assert not keeper.confirm(genuine).passed
+
+
+def test_the_secret_is_not_shown(sandbox, everything=None):
+    for secret in ("short-secret", [SECRET, "short-secret"]):
+        with pytest.raises(InvalidParameter) as caught:
+            facecert.Client("1", callback_secret=secret)
+        assert "secret" not in str(caught.value).replace("callback_secret", "")
+    assert SECRET not in repr(facecert.Client("1", callback_secret=SECRET))
+
+
+def test_settings_take_several_secrets():
+    both = "a" * 16 + " " + "b" * 16
+    arguments = facecert.settings.from_environment({"FACECERT_CALLBACK_SECRET": both})
+    assert facecert.Client(**arguments)._callback_secrets == ("a" * 16, "b" * 16)

@@ -1,0 +1,100 @@
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import pytest
+
+from facecert import parse_callback
+from facecert.sandbox import callbacks
+
+SECRET = "a secret of sixteen and more"
+
+
+@pytest.fixture
+def app(monkeypatch):
+    """An app's callback URL that answers with the given statuses in turn."""
+    monkeypatch.setattr(callbacks, "PAUSES", (0.0, 0.05, 0.05))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            server.called.append(self.path)
+            self.send_response(server.statuses.pop(0) if server.statuses else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    server.called, server.statuses = [], []
+    server.url = "http://127.0.0.1:%d/verified" % server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("passed, letter", [(True, "T"), (False, "F")])
+def test_a_get_with_the_parameters_appended(sandbox, app, person, passed, letter):
+    with sandbox.client(callback_secret=SECRET) as client:
+        opened = client.init(outer_order_no="order1", callback_url=app.url, **person)
+        sandbox.complete(opened.certify_id, passed=passed)
+        assert sandbox.wait_for_callbacks()
+        assert len(app.called) == 1
+        assert app.called[0].startswith("/verified?order=order1&certifyId=")
+        callback = parse_callback(app.called[0])
+        assert callback.certify_id == opened.certify_id and callback.passed is passed
+        assert "passed=" + letter in app.called[0] and len(callback.token) == 27
+        assert client.confirm(callback).passed is passed
+    assert [one.status for one in sandbox.callbacks] == [200]
+
+
+@pytest.mark.parametrize(
+    "statuses, tries", [([500], 2), ([500, 302], 3), ([500, 500, 500], 3), ([201], 2), ([404], 2)]
+)
+def test_two_more_tries_unless_200(sandbox, client, app, person, statuses, tries):
+    app.statuses = list(statuses)
+    opened = client.init(callback_url=app.url, **person)
+    sandbox.complete(opened.certify_id)
+    assert sandbox.wait_for_callbacks()
+    assert len(app.called) == tries and len(set(app.called)) == 1
+    assert len(sandbox.callbacks) == tries
+
+
+def test_no_callback_when_the_person_gave_up_or_none_was_wanted(sandbox, client, app, person):
+    opened = client.init(callback_url=app.url, **person)
+    sandbox._service.give_up(opened.certify_id)
+    sandbox.complete(client.init(**person).certify_id)
+    assert sandbox.wait_for_callbacks()
+    assert app.called == [] and sandbox.callbacks == []
+
+
+def test_nothing_is_sent_to_other_machines(sandbox, client, person):
+    opened = client.init(callback_url="https://shop.example/verified", **person)
+    sandbox.complete(opened.certify_id)
+    assert sandbox.wait_for_callbacks()
+    assert sandbox.callbacks[0].status is None and "this machine only" in sandbox.callbacks[0].why
+
+
+def test_an_app_that_is_down(sandbox, client, app, person):
+    app.socket.close()
+    opened = client.init(callback_url=app.url, **person)
+    sandbox.complete(opened.certify_id)
+    assert sandbox.wait_for_callbacks()
+    assert [one.status for one in sandbox.callbacks] == [None] * 3
+
+
+def test_the_tries_come_within_three_seconds_and_end_with_the_sandbox():
+    assert sum(callbacks.PAUSES) <= 3
+
+
+def test_stop_ends_the_tries(sandbox, client, app, person, monkeypatch):
+    monkeypatch.setattr(callbacks, "PAUSES", (0.0, 60.0, 60.0))
+    app.statuses = [500]
+    opened = client.init(callback_url=app.url, **person)
+    sandbox.complete(opened.certify_id)
+    start = time.monotonic()
+    sandbox.stop()
+    assert time.monotonic() - start < 10 and sandbox.wait_for_callbacks(0.1)
