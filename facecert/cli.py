@@ -1,9 +1,11 @@
 """The command line."""
 
 import os
+import re
+import secrets
 import sys
 import time
-from typing import Callable
+from typing import Any, Callable, Dict, List, Optional
 
 import click
 
@@ -91,9 +93,10 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
     from .sandbox import Sandbox
 
     name, number = DEMO_PERSON
-    with Sandbox() as sandbox, sandbox.client() as client:
+    with Sandbox() as sandbox, _CallbackApp() as app:
+        client = sandbox.client(callback_secret=secrets.token_hex())
         click.echo("A sandbox stands in for Alibaba Cloud: %s" % sandbox.endpoint)
-        opened = _show_init(client, name, number)
+        opened = _show_init(client, name, number, app.url)
         if page:
             _step(2, "The person goes to certify_url: that is you. Open it in a browser.")
             click.echo("   %s" % opened.certify_url)
@@ -104,7 +107,14 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
             _step(2, "The person goes to certify_url. Here the sandbox does it for them.")
             sandbox.complete(opened.certify_id, passed=True)
             click.echo("   done")
-        _show_query(client, opened)
+        sandbox.wait_for_callbacks()
+        for path in app.called:
+            _step(3, "The platform calls back. Anyone could: check the token, then ask.")
+            click.echo("   GET %s" % re.sub("(CallbackToken=)[^&]*", r"\1...", path))
+            click.echo("   answer = facecert.confirm(request.url)")
+            click.echo("   answer.passed\n       %s" % client.confirm(path).passed)
+        _show_query(client, opened, 4 if app.called else 3)
+        client.close()
         click.echo("\nNext: facecert demo --page, and README.rst, \"Going live\".")
 
 
@@ -123,7 +133,7 @@ def _demo_live(minutes: float) -> None:
             _wait(lambda: _passed(client, opened.certify_id), minutes)
         except KeyboardInterrupt:
             click.echo("   not waiting any longer")
-        _show_query(client, opened)
+        _show_query(client, opened, 3)
 
 
 def _passed(client: Client, certify_id: str) -> bool:
@@ -143,11 +153,40 @@ def _ask(variable: str, prompt: str) -> str:
     return value or str(click.prompt(prompt, hide_input=True))
 
 
-def _show_init(client: Client, name: str, number: str) -> InitResult:
+class _CallbackApp:
+    """The demo's own web app: one URL that notes who called it."""
+
+    def __init__(self) -> None:
+        from .sandbox.listener import Listener
+
+        self.called: List[str] = []
+        self._listener = Listener(self._answer, 0, time.time)
+
+    def __enter__(self) -> "_CallbackApp":
+        self._listener.open()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._listener.close()
+
+    @property
+    def url(self) -> str:
+        return self._listener.base_url + "/verified"
+
+    def _answer(self, environ: Dict[str, Any], start_response: Any) -> List[bytes]:
+        self.called.append("%(PATH_INFO)s?%(QUERY_STRING)s" % environ)
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+
+def _show_init(
+    client: Client, name: str, number: str, callback_url: Optional[str] = None
+) -> InitResult:
     _step(1, "Open a verification.")
     shown = (mask_name(name), mask_number(number))
-    click.echo('   opened = facecert.init(cert_name="%s", cert_no="%s", return_url="")' % shown)
-    opened = client.init(cert_name=name, cert_no=number, return_url="")
+    call = '   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""' % shown
+    click.echo(call + (", callback_url=...)" if callback_url else ")"))
+    opened = client.init(cert_name=name, cert_no=number, return_url="", callback_url=callback_url)
     for field, remark in (
         ("certify_id", "keep it: the bill is by this id"),
         ("outer_order_no", "made for you; pass your own order's number instead"),
@@ -160,8 +199,8 @@ def _show_init(client: Client, name: str, number: str) -> InitResult:
     return opened
 
 
-def _show_query(client: Client, opened: InitResult) -> None:
-    _step(3, "Ask how it went. Only this is the truth, whatever a browser or a callback says.")
+def _show_query(client: Client, opened: InitResult, step: int) -> None:
+    _step(step, "Ask how it went. Only this is the truth, whatever a browser or a callback says.")
     click.echo("   answer = facecert.query(opened.certify_id)")
     answer = client.query(opened.certify_id)
     remark = "the person passed" if answer.passed else "failed, or not done yet"

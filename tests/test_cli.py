@@ -39,7 +39,8 @@ def live_environment(sandbox, **changes):
 def test_demo_shows_the_whole_way():
     done = run("demo")
     assert done.exit_code == 0, done.output
-    for words in ("facecert.init(", "certify_id", "certify_url", "facecert.query(", "True"):
+    for words in ("facecert.init(", "certify_id", "certify_url", "facecert.query(", "True",
+                  "facecert.confirm(", "GET /verified?order=", "CallbackToken=..."):  # fmt: skip
         assert words in done.output
     assert re.search(r"\b[0-9a-f]{32}\b", done.output)
     assert not any(private in done.output for private in DEMO_PERSON)
