@@ -3,7 +3,7 @@
 import os
 import sys
 from datetime import timedelta
-from typing import Any, Mapping, Optional
+from typing import Any, Mapping, Optional, Union
 
 from . import params, results, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
@@ -51,7 +51,7 @@ class Client:
         credentials: Any = None,
         endpoint: Optional[str] = None,
         encrypt: bool = False,
-        sm2_public_key: Optional[str] = None,
+        sm2_public_key: Union[PublicKey, str, None] = None,
         connect_timeout: float = 5,
         read_timeout: float = 10,
         attempts: int = 3,
@@ -73,8 +73,10 @@ class Client:
             del credentials, callback_secret
         self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
-        self.encrypt = encrypt
-        self._sm2_public_key = PublicKey.parse(sm2_public_key) if sm2_public_key else None
+        self.encrypt = settings.check_truth(encrypt, "encrypt")
+        if isinstance(sm2_public_key, str):
+            sm2_public_key = PublicKey.parse(sm2_public_key.strip())
+        self._sm2_public_key = sm2_public_key
         wire = Wire(
             self.endpoint,
             connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
@@ -135,12 +137,13 @@ class Client:
             FacecertError: any other; nothing was opened.
         """
         outer = sys.exc_info()[1]
+        encrypt = self.encrypt if encrypt is None else encrypt
         try:
             parameters = params.init_parameters(
                 person(
                     cert_name,
                     cert_no,
-                    encrypted=self.encrypt if encrypt is None else encrypt,
+                    encrypted=settings.check_truth(encrypt, "encrypt"),
                     public_key=self._sm2_public_key,
                 ),
                 scene_id=self.scene_id if scene_id is None else scene_id,

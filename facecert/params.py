@@ -80,7 +80,7 @@ def init_parameters(
         )
     if any(len(text) >= 8 and text.lower() in outer_order_no.lower() for text in person.private):
         raise InvalidParameter(
-            "outer_order_no must not hold the document number: it is shown in logs and callbacks",
+            "outer_order_no must not hold the name or number: it is shown in logs and callbacks",
             field="outer_order_no",
         )
     fields = {

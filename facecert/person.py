@@ -4,7 +4,7 @@ import re
 from typing import Optional, Tuple
 
 from .errors import InvalidParameter
-from .sm2 import Ciphertext, PublicKey, encrypt
+from .sm2 import Ciphertext, PublicKey, encrypt, is_ciphertext, published_key
 
 LONE_SURROGATE = "[\ud800-\udfff]"
 
@@ -45,7 +45,7 @@ def person(
         InvalidParameter: naming the field, never showing its value.
     """
     ready = isinstance(cert_name, Ciphertext), isinstance(cert_no, Ciphertext)
-    if any(ready) and not all(ready) and not encrypted:
+    if any(ready) and not all(ready):
         field = "cert_no" if ready[0] else "cert_name"
         raise InvalidParameter(
             "%s is plain and the other one is encrypted; encrypt both, or none" % field, field=field
@@ -54,7 +54,8 @@ def person(
     number = cert_no if ready[1] else _with_capital_x(_plain("cert_no", cert_no))
     private = [cert_name, cert_no, name, number]
     if encrypted:
-        name, number = encrypt(name, public_key), encrypt(number, public_key)
+        key = public_key or published_key()
+        name, number = encrypt(name, key), encrypt(number, key)
         private += [name, number]
     return Person(name, number, encrypted or all(ready), tuple(private))
 
@@ -70,20 +71,12 @@ def check_text(field: str, value: Optional[str]) -> str:
 
 def _plain(field: str, value: str) -> str:
     text = check_text(field, value)
-    if _is_ciphertext(text):
+    if is_ciphertext(text):
         raise InvalidParameter(
             "%s is SM2 ciphertext in an ordinary str; pass facecert.Ciphertext(text)" % field,
             field=field,
         )
     return text
-
-
-def _is_ciphertext(text: str) -> bool:
-    try:
-        Ciphertext(text)
-    except InvalidParameter:
-        return False
-    return True
 
 
 def _with_capital_x(number: str) -> str:

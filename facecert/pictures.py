@@ -58,8 +58,14 @@ class PictureKey:
     def __repr__(self) -> str:
         return "<PictureKey AES-%d>" % (len(self._secret) * 8)
 
+    def __reduce__(self) -> Any:
+        """Pickled as ``store`` has it: keep such a pickle as well as the key."""
+        return PictureKey.restore, (self.store(),)
+
     @classmethod
-    def generate(cls, rsa_public_key: Optional[str] = None, *, bits: int = 256) -> "PictureKey":
+    def generate(
+        cls, rsa_public_key: Union[str, bytes, None] = None, *, bits: int = 256
+    ) -> "PictureKey":
         """Make a new key.
 
         Args:
@@ -90,11 +96,12 @@ class PictureKey:
         Raises:
             InvalidParameter: it is no such text.
         """
-        encoded, _, enc_token = stored.partition(".") if isinstance(stored, str) else ("", "", "")
+        text = stored.strip() if isinstance(stored, str) else ""
+        encoded, _, enc_token = text.partition(".")
         secret = _from_base64(encoded)
         if secret is not None and len(secret) in (16, 32) and len(enc_token) == 344:
             return cls(secret, enc_token)
-        del stored, encoded, secret  # a crash report shows this frame's variables
+        del stored, text, encoded, enc_token, secret  # a crash report shows these
         raise InvalidParameter("stored is not what PictureKey.store() returned", field="stored")
 
     def decrypt(
@@ -111,23 +118,35 @@ class PictureKey:
             InvalidParameter: ``data`` cannot be decrypted with this key in this mode, or mode and
                 ``iv`` do not fit together.
         """
-        ciphertext = data if isinstance(data, bytes) else _from_base64(data)
+        is_text = isinstance(data, str)
+        ciphertext = _from_base64(data) if is_text else _bytes(data)
         if mode not in ("ECB", "CBC"):
             raise InvalidParameter("mode must be ECB or CBC", field="mode")
-        if (mode == "CBC") != (isinstance(iv, bytes) and len(iv) == 16):
+        if mode == "ECB" and iv is None:
+            cipher: Any = Cipher(AES(self._secret), ECB())
+        elif mode == "CBC" and isinstance(iv, bytes) and len(iv) == 16:
+            cipher = Cipher(AES(self._secret), CBC(iv))
+        else:
             raise InvalidParameter("iv must be 16 bytes with CBC, and absent with ECB", field="iv")
-        decryptor = Cipher(AES(self._secret), CBC(iv) if iv else ECB()).decryptor()
-        unpadder = PKCS7(128).unpadder()
-        try:
-            padded = decryptor.update(ciphertext or b"") + decryptor.finalize()
-            picture: Optional[bytes] = unpadder.update(padded) + unpadder.finalize()
-        except ValueError:
-            picture = None
+        picture = _opened(cipher, ciphertext or b"")
         if picture is None:
             raise InvalidParameter(
                 "data was not encrypted with this key in this mode, or not whole", field="data"
             )
         return picture
+
+
+def _opened(cipher: Any, ciphertext: bytes) -> Optional[bytes]:
+    decryptor, unpadder = cipher.decryptor(), PKCS7(128).unpadder()
+    try:
+        padded = decryptor.update(ciphertext) + decryptor.finalize()
+        return bytes(unpadder.update(padded) + unpadder.finalize())
+    except ValueError:
+        return None
+
+
+def _bytes(data: Any) -> Optional[bytes]:
+    return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else None
 
 
 def _random_text(length: int) -> bytes:
@@ -142,8 +161,11 @@ def _from_base64(text: Any) -> Optional[bytes]:
         return None
 
 
-def _public_key(text: str, field: str) -> RSAPublicKey:
-    if not text.strip():
+def _public_key(given: Union[str, bytes], field: str) -> RSAPublicKey:
+    text = given.decode("latin-1") if isinstance(given, bytes) else str(given)
+    # Environment files hold a PEM's line ends as two characters.
+    text = text.lstrip("\ufeff").replace("\\n", "\n").strip()
+    if not text:
         raise InvalidParameter(
             "the service's RSA key is missing: pass rsa_public_key, or set %s" % VARIABLE,
             field=field,
@@ -151,7 +173,7 @@ def _public_key(text: str, field: str) -> RSAPublicKey:
     key = None
     try:
         if "-----BEGIN" in text:
-            key = load_pem_public_key(text.strip().encode("ascii"))
+            key = load_pem_public_key(text.encode("ascii"))
         else:
             key = load_der_public_key(_from_base64(text) or b"")
     except Exception:  # each release of cryptography has errors of its own for a wrong key

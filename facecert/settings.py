@@ -5,6 +5,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidParameter
+from .sm2 import PublicKey
 
 #: The only endpoint named for this service (help.aliyun.com 181863).
 DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
@@ -104,6 +105,13 @@ def _whole(value: str, field: str) -> int:
     return check_attempts(int(value) if re.fullmatch("[0-9]{1,3}", value) else 0, field)
 
 
+def check_truth(value: bool, field: str) -> bool:
+    """Return True or False; anything else might switch encryption off by mistake."""
+    if not isinstance(value, bool):
+        raise InvalidParameter("%s must be True or False" % field, field=field)
+    return value
+
+
 def _truth(value: str, field: str) -> bool:
     if value.lower() in ("1", "true", "yes", "on"):
         return True
@@ -112,8 +120,8 @@ def _truth(value: str, field: str) -> bool:
     raise InvalidParameter("%s must be 1 or 0" % field, field=field)
 
 
-def _text(value: str, field: str) -> str:
-    return value
+def _sm2_key(value: str, field: str) -> PublicKey:
+    return PublicKey.parse(value, field)
 
 
 def _words(value: str, field: str) -> Tuple[str, ...]:
@@ -125,7 +133,7 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_ENCRYPT": ("encrypt", _truth),
-    "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", _text),
+    "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", _sm2_key),
     "FACECERT_CALLBACK_SECRET": ("callback_secret", _words),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),

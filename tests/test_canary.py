@@ -15,6 +15,7 @@ import pytest
 from conftest import NAME, NUMBER
 
 import facecert
+from facecert.pictures import PictureKey
 from facecert.sandbox import Sandbox
 from facecert.sandbox.faults import FAULTS
 
@@ -226,11 +227,48 @@ def test_no_name_stays_on_any_object(sandbox):
     assert len(seen) > 100
 
 
-def test_bug_a_refused_text_stays_in_the_frame_of_encrypt(everything_shown):
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: facecert.encrypt(NAME + "\ud800"),
+        lambda: facecert.encrypt(NAME, "nonsense"),
+        lambda: facecert.Ciphertext(NAME),
+        lambda: facecert.Ciphertext(NUMBER),
+        lambda: PictureKey.restore("x." + NAME),
+        lambda: PictureKey.restore(NAME + ".x"),
+        lambda: facecert.query("ab", scene_id="1", enc_token=NAME),
+    ],
+)
+def test_bug_refused_texts_stayed_in_the_frames(everything_shown, call):
     with pytest.raises(facecert.InvalidParameter) as caught:
-        facecert.encrypt(NAME + "\ud800")
+        call()
     show_error(everything_shown, caught.value)
     assert found_in(everything_shown.getvalue()) == []
+
+
+def test_bug_an_interrupted_encrypt_showed_text_and_nonce(everything_shown, monkeypatch):
+    def strike(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("facecert.sm2.octets", strike)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        facecert.encrypt(NAME)
+    show_error(everything_shown, caught.value)
+    assert found_in(everything_shown.getvalue()) == []
+    assert "'nonce'" not in everything_shown.getvalue()
+
+
+def test_bug_a_cut_off_picture_stayed_in_the_frames(everything_shown):
+    from facecert.sandbox.keys import PictureLock
+
+    lock = PictureLock()
+    key = PictureKey.generate(lock.public_key)
+    sealed = lock.encrypt((NAME * 10).encode("utf-8"), key.enc_token)
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        key.decrypt(sealed[:-16])
+    show_error(everything_shown, caught.value)
+    shown = everything_shown.getvalue()
+    assert found_in(shown) == [] and repr(NAME.encode("utf-8"))[2:-1] not in shown
 
 
 def test_the_chain_of_causes_is_kept_but_not_its_frames(sandbox, client):

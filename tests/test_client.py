@@ -7,6 +7,7 @@ import facecert
 import facecert.settings
 from facecert import default as default_module
 from facecert.sandbox.faults import FAULTS
+from facecert.sm2 import published_key
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
@@ -260,7 +261,10 @@ def test_stored_ciphertext(sandbox, client, person):
 
 def test_ciphertext_for_another_key_is_the_501(client):
     with pytest.raises(facecert.ServiceError) as caught:
-        client.init(cert_name=facecert.encrypt(NAME), cert_no=facecert.encrypt(NUMBER))
+        key = published_key()
+        client.init(
+            cert_name=facecert.encrypt(NAME, key), cert_no=facecert.encrypt(NUMBER, key)
+        )
     assert caught.value.code == 501 and caught.value.outcome == "refused"
 
 
@@ -268,6 +272,51 @@ def test_one_plain_and_one_encrypted_field_are_refused(sandbox, client):
     with pytest.raises(facecert.InvalidParameter) as caught:
         client.init(cert_name=facecert.encrypt(NAME), cert_no=NUMBER)
     assert caught.value.field == "cert_no" and sandbox.requests == []
+
+
+@pytest.mark.parametrize("value", [None, "", "0", "false", "no", 0, 1])
+def test_bug_a_wrong_encrypt_silently_sent_plaintext(sandbox, client, person, value):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        facecert.Client("1", encrypt=value)
+    assert caught.value.field == "encrypt"
+    if value is not None:
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            client.init(encrypt=value, **person)
+        assert caught.value.field == "encrypt" and sandbox.requests == []
+
+
+def test_the_readmes_stored_ciphertext_works_with_the_environments_key(sandbox):
+    """facecert.encrypt ignored FACECERT_SM2_PUBLIC_KEY, which the 501's advice is about."""
+    assert facecert.init(cert_name=facecert.encrypt(NAME), cert_no=facecert.encrypt(NUMBER))
+    assert sent(sandbox)[0] == "SM2"
+
+
+def test_keys_in_every_form(sandbox, person):
+    from facecert.sm2 import PublicKey
+
+    for key in (PublicKey.parse(sandbox.sm2_public_key), " %s\n" % sandbox.sm2_public_key):
+        with sandbox.client(encrypt=True, sm2_public_key=key) as client:
+            assert client.init(**person).certify_id
+
+
+def test_encrypt_from_the_environment_of_the_default_client():
+    code = (
+        "import os, facecert\n"
+        "from facecert.sandbox import Sandbox\n"
+        "with Sandbox() as sandbox:\n"
+        "    os.environ.update(sandbox.environment, FACECERT_ENCRYPT='1')\n"
+        "    facecert.init(cert_name='a', cert_no='1')\n"
+        "    facecert.default.default_client.close()\n"
+        "    print(sandbox.requests[0].service_parameters['encryptType'])"
+    )
+    assert run_python(code).strip() == "SM2"
+
+
+def test_the_order_number_must_not_hold_what_is_sent_encrypted(client, sandbox, person):
+    for order in (NUMBER, "x" + NUMBER.lower()):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            client.init(encrypt=True, outer_order_no=order, **person)
+        assert caught.value.field == "outer_order_no" and sandbox.requests == []
 
 
 @pytest.mark.parametrize("key", ["nonsense", "04" + "0" * 128, "02" * 33])

@@ -18,7 +18,8 @@ MODULES = sorted(
 
 #: DESIGN: a module imports only from above itself.
 ORDER = [
-    "errors", "redact", "settings", "callback", "links", "sm2", "person", "params", "pictures",
+    "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
+    "pictures",
     "answers", "results", "retry", "credential_chain", "credentials", "pool", "wire", "gateway",
     "client", "default", "cli", "__main__",
 ]  # fmt: skip
@@ -69,7 +70,9 @@ def test_a_module_imports_only_from_above_itself(name):
     above = ORDER[: ORDER.index(name)]
     for imported in imports(ROOT / "facecert" / (name + ".py")):
         # The version stands first in __init__; cli's sandbox is an extra, asked for inside.
-        assert imported in above + ["__version__"] or (name, imported) == ("cli", "sandbox")
+        assert imported in above + ["__version__"] or (
+            name == "cli" and imported.startswith("sandbox")
+        )
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,35 @@ def test_openssl_finds_the_base64_of_the_key_in_enc_token(rsa_pem, bits):
     assert key.decrypt(sealed) == PICTURE
 
 
+def test_all_forms_of_a_key_and_of_data():
+    for form in (PEM.encode("ascii"), PEM.replace("\n", "\\n"), "\ufeff" + PEM):
+        key = PictureKey.generate(form)
+        sealed = LOCK.encrypt(PICTURE, key.enc_token)
+        assert key.decrypt(memoryview(sealed)) == key.decrypt(bytearray(sealed)) == PICTURE
+
+
 def test_128_bits_are_16_letters_and_digits_as_the_page_has_it():
     secret = base64.b64decode(PictureKey.generate(LOCK.public_key, bits=128).store().split(".")[0])
-    assert len(secret) == 16 and secret.isalnum()
+    assert len(secret) == 16 and secret.isalnum() and len(set(secret)) > 4
+    many = "".join(
+        base64.b64decode(PictureKey.generate(LOCK.public_key, bits=128).store()[:24]).decode()
+        for _ in range(40)
+    )
+    assert len(set(many)) > 55  # of 62
+
+
+def test_256_bits_are_any_bytes():
+    secrets = b"".join(
+        base64.b64decode(PictureKey.generate(LOCK.public_key).store().split(".")[0])
+        for _ in range(40)
+    )
+    assert len(set(secrets)) > 240
+
+
+def test_the_argument_goes_before_the_environment(monkeypatch):
+    monkeypatch.setenv(VARIABLE, PictureLock().public_key)
+    key = PictureKey.generate(LOCK.public_key)
+    assert key.decrypt(LOCK.encrypt(PICTURE, key.enc_token)) == PICTURE
 
 
 def test_every_key_is_new_and_none_is_shown():
@@ -85,10 +111,16 @@ def test_store_and_restore():
     again = PictureKey.restore(key.store())
     assert again.enc_token == key.enc_token
     assert again.decrypt(LOCK.encrypt(PICTURE, key.enc_token)) == PICTURE
-    assert pickle.loads(pickle.dumps(key)).enc_token == key.enc_token
+    assert PictureKey.restore(key.store() + "\n").enc_token == key.enc_token
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(key, protocol)).store() == key.store()
 
 
-@pytest.mark.parametrize("stored", ["", "x", "x.y", None, 5, "AAAA." + "a" * 344, "é." + "a" * 344])
+NOT_STORED = ["", "x", "x.y", None, 5, "AAAA." + "a" * 344, "é." + "a" * 344]
+NOT_STORED += ["A" * 32 + "." + "a" * 344, "A" * 22 + "==." + "a" * 343]
+
+
+@pytest.mark.parametrize("stored", NOT_STORED)
 def test_what_was_not_stored_is_not_restored(stored):
     with pytest.raises(InvalidParameter) as caught:
         PictureKey.restore(stored)
@@ -113,7 +145,11 @@ def other_keys():
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    for private in (rsa.generate_private_key(65537, 1024), ec.generate_private_key(ec.SECP256R1())):
+    for private in (
+        rsa.generate_private_key(65537, 1024),
+        rsa.generate_private_key(65537, 4096),
+        ec.generate_private_key(ec.SECP256R1()),
+    ):
         der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         yield base64.b64encode(der).decode("ascii")
 
@@ -146,6 +182,11 @@ def test_wrong_sizes(bits):
         (b"x" * 16, {"mode": "CBC"}, "iv"),
         (b"x" * 16, {"mode": "CBC", "iv": b"short"}, "iv"),
         (b"x" * 16, {"iv": b"x" * 16}, "iv"),
+        (b"x" * 16, {"iv": b"short"}, "iv"),
+        (b"x" * 16, {"iv": "x" * 16}, "iv"),
+        (b"x" * 16, {"mode": "CBC", "iv": b"x" * 17}, "iv"),
+        (b"x" * 16, {"mode": "ecb"}, "mode"),
+        (5, {}, "data"),
     ],
 )
 def test_what_cannot_be_decrypted(data, options, field):

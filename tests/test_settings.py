@@ -1,6 +1,7 @@
 import pytest
 
 from facecert import InvalidParameter, settings
+from facecert.sm2 import PUBLISHED_KEY, published_key
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_from_environment():
             "FACECERT_READ_TIMEOUT": "",
             "FACECERT_ATTEMPTS": "2",
             "FACECERT_ENCRYPT": "Yes",
-            "FACECERT_SM2_PUBLIC_KEY": "02cd",
+            "FACECERT_SM2_PUBLIC_KEY": PUBLISHED_KEY.upper(),
             "FACECERT_SOMETHING_ELSE": "x",
         }
     )
@@ -69,7 +70,7 @@ def test_from_environment():
         "connect_timeout": 1.5,
         "attempts": 2,
         "encrypt": True,
-        "sm2_public_key": "02cd",
+        "sm2_public_key": published_key(),
     }
 
 
@@ -84,6 +85,8 @@ def test_from_environment():
         ("FACECERT_READ_TIMEOUT", "inf"),
         ("FACECERT_ATTEMPTS", "11"),
         ("FACECERT_ENCRYPT", "maybe"),
+        ("FACECERT_SM2_PUBLIC_KEY", "nonsense"),
+        ("FACECERT_SM2_PUBLIC_KEY", "04" + "0" * 128),
         ("FACECERT_ATTEMPTS", "2.5"),
         ("FACECERT_ATTEMPTS", "²"),
         ("FACECERT_ATTEMPTS", "9" * 5000),
@@ -94,6 +97,11 @@ def test_a_bad_variable_is_named(variable, value):
         settings.from_environment({variable: value})
     assert caught.value.field == variable
     assert variable in str(caught.value)
+
+
+@pytest.mark.parametrize("word", ["1", "true", "YES", "on"])
+def test_encryption_can_be_switched_on(word):
+    assert settings.from_environment({"FACECERT_ENCRYPT": word}) == {"encrypt": True}
 
 
 @pytest.mark.parametrize("word", ["0", "false", "NO", "off"])

@@ -1,5 +1,6 @@
 """Fixtures for the suites of facecert's users; pytest finds them by itself."""
 
+import os
 from typing import TYPE_CHECKING, Iterator
 
 import pytest
@@ -14,7 +15,9 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
 
     So does ``Client.from_environment()``. For another client use ``facecert_sandbox.client()``.
     """
+    from ..client import Client
     from ..default import default_client
+    from ..settings import from_environment
     from . import Sandbox
 
     with Sandbox() as sandbox:
@@ -22,7 +25,11 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
             monkeypatch.setenv(variable, value)
         before = dict(vars(default_client))
         vars(default_client).clear()
-        vars(default_client).update(vars(sandbox.client()))
+        # Not from the chain: alibabacloud_credentials reads the environment only once.
+        credentials = (sandbox.access_key_id, sandbox.access_key_secret)
+        Client.__init__(
+            default_client, **dict(from_environment(os.environ), credentials=credentials)
+        )
         try:
             yield sandbox
         finally:

@@ -5,7 +5,8 @@ import hmac
 import secrets
 from typing import Optional
 
-from ..sm2 import INFINITY, Ciphertext, Point, PublicKey, curve, kdf, octets, sm3
+from ..curve import INFINITY, Point
+from ..sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:
