@@ -10,6 +10,9 @@ import shutil
 
 import pytest
 
+#: Read at once: conftest.py removes every FACECERT_ variable.
+SCREENSHOTS = os.environ.get("FACECERT_SCREENSHOTS")
+
 PHONE = (390, 844)
 DESKTOP = (1280, 900)
 
@@ -52,7 +55,7 @@ class Browser:
         from selenium.webdriver.common.by import By
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.driver, 10, 0.05).until(
+        return WebDriverWait(self.driver, 20, 0.05).until(
             lambda driver: driver.find_element(By.CSS_SELECTOR, css)
         )
 
@@ -61,22 +64,19 @@ class Browser:
         from selenium.webdriver.support.ui import WebDriverWait
 
         try:
-            WebDriverWait(self.driver, 15, 0.05).until(lambda _: text in self.text)
+            WebDriverWait(self.driver, 30, 0.05).until(lambda _: text in self.text)
         except Exception:
             raise AssertionError("%r did not come; the page says: %s" % (text, self.text))
 
     @property
     def text(self):
-        from selenium.common.exceptions import (
-            NoSuchElementException,
-            StaleElementReferenceException,
-        )
+        from selenium.common.exceptions import WebDriverException
         from selenium.webdriver.common.by import By
 
         try:
             return self.driver.find_element(By.TAG_NAME, "body").text
-        except (StaleElementReferenceException, NoSuchElementException):
-            return ""  # the page is just changing
+        except WebDriverException:
+            return ""  # the page is just changing, for which chromedriver has several errors
 
     @property
     def url(self):
@@ -90,10 +90,10 @@ class Browser:
 
     def shoot(self, name):
         """Keep a screenshot outside the tree."""
-        folder = os.environ.get("FACECERT_SCREENSHOTS")
-        if folder:
-            pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-            self.driver.save_screenshot(str(pathlib.Path(folder) / (name + ".png")))
+        if SCREENSHOTS:
+            folder = pathlib.Path(SCREENSHOTS)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.driver.save_screenshot(str(folder / (name + ".png")))
 
 
 @pytest.fixture

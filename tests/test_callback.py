@@ -70,13 +70,12 @@ def test_the_real_dicts_of_the_frameworks():
 
 
 def test_djangos_dict():
-    django = pytest.importorskip("django", reason="Django is an extra")
-    from django.conf import settings
+    pytest.importorskip("django", reason="Django is an extra")
+    import django_project
+
+    django_project.start()
     from django.http import QueryDict
 
-    assert django.VERSION
-    if not settings.configured:
-        settings.configure()
     assert parse_callback(QueryDict(urlencode(PLAIN))).certify_id == ID
     with pytest.raises(CallbackError):
         parse_callback(QueryDict(urlencode(PLAIN) + "&PASSED=T"))

@@ -1,0 +1,1 @@
+"""Glue for web frameworks. Nothing here is imported by the rest of facecert."""

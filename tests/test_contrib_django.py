@@ -1,0 +1,565 @@
+import io
+import logging
+import re
+import sqlite3
+import threading
+from datetime import timedelta
+
+import pytest
+from conftest import NAME, NUMBER
+
+import facecert
+from facecert.callback import make_token
+
+pytest.importorskip("django", reason="Django is an extra")
+
+import django_project  # noqa: E402
+
+django_project.start()
+
+import django  # noqa: E402
+from django.core import checks  # noqa: E402
+from django.core.exceptions import ImproperlyConfigured  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import IntegrityError, connection, connections, transaction  # noqa: E402
+from django.test import Client, override_settings  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from facecert.contrib.django import conf, signals  # noqa: E402
+from facecert.contrib.django.models import Verification, open_verification  # noqa: E402
+
+SECRET = "a secret of sixteen and more"
+PUBLIC = "https://shop.example"
+
+
+@pytest.fixture
+def options(sandbox):
+    """FACECERT for the sandbox; nothing waits between attempts."""
+    options = {
+        "SCENE_ID": sandbox.scene_id,
+        "ENDPOINT": sandbox.endpoint,
+        "CREDENTIALS": (sandbox.access_key_id, sandbox.access_key_secret),
+        "CALLBACK_SECRET": SECRET,
+        "PUBLIC_URL": PUBLIC,
+        "READ_TIMEOUT": 2,
+    }
+    with override_settings(FACECERT=options):
+        conf.client()._gateway._sleep = lambda seconds: None
+        yield options
+        connections.close_all()
+    Verification.objects.all().delete()
+    connections.close_all()
+
+
+@pytest.fixture
+def heard():
+    """What the signal told: (state, passed) of each time."""
+    heard = []
+
+    def receiver(sender, verification, answer, **kwargs):
+        heard.append((verification.state, answer.passed))
+
+    signals.verified.connect(receiver)
+    yield heard
+    signals.verified.disconnect(receiver)
+
+
+@pytest.fixture
+def opened(options, person):
+    return open_verification(**person)[0]
+
+
+def genuine(row, passed="T", **changed):
+    fields = {
+        "certifyId": row.certify_id,
+        "passed": passed,
+        "CallbackToken": make_token(SECRET, row.outer_order_no),
+    }
+    return {name: value for name, value in dict(fields, **changed).items() if value is not None}
+
+
+def deliver(order, fields, method="get", **arguments):
+    return getattr(Client(**arguments), method)("/facecert/callback/%s/" % order, fields)
+
+
+def state_of(row):
+    return Verification.objects.get(pk=row.pk).state
+
+
+def test_opening_stores_the_row_and_sends_our_callback_url(sandbox, options, person):
+    row, opened = open_verification(return_url="", **person)
+    assert (row.state, row.certify_id) == ("opened", opened.certify_id)
+    assert (row.scene_id, row.request_id) == (sandbox.scene_id, opened.request_id)
+    assert row.expires_at == opened.expires_at and row.decided_at is None
+    assert not row.final and not row.passed and not row.expired
+    fields = sandbox.requests[-1].service_parameters
+    assert fields["callbackUrl"] == "%s/facecert/callback/%s/" % (PUBLIC, row.outer_order_no)
+    assert fields["callbackToken"] == make_token(SECRET, row.outer_order_no)
+
+
+def test_the_row_is_committed_before_anything_is_sent(options, person, monkeypatch):
+    seen = []
+
+    def look(**fields):
+        with sqlite3.connect(connection.settings_dict["NAME"]) as other:
+            sql = "select state from facecert_verification where outer_order_no = ?"
+            seen.extend(other.execute(sql, [fields["outer_order_no"]]).fetchall())
+        other.close()
+        raise facecert.NoAnswer("cut off")
+
+    monkeypatch.setattr(conf.client(), "init", look)
+    with pytest.raises(facecert.NoAnswer):
+        open_verification(outer_order_no="order1", **person)
+    assert seen == [("sent",)]
+    assert Verification.objects.get(outer_order_no="order1").state == "unknown"
+
+
+@pytest.mark.parametrize(
+    "fault, error, state",
+    [
+        ("http-503", facecert.GatewayError, "unknown"),
+        ("cut", facecert.NoAnswer, "unknown"),
+        ("throttled", facecert.Throttled, "refused"),
+    ],
+)
+def test_an_init_that_fails_is_remembered(sandbox, options, person, fault, error, state):
+    sandbox.fail(fault, times=3)
+    with pytest.raises(error):
+        open_verification(outer_order_no="order1", **person)
+    assert Verification.objects.get().state == state
+    sandbox.heal()
+
+
+def test_what_was_not_sent_leaves_no_row(options, person):
+    for wrong in (
+        dict(person, cert_name=""),
+        dict(person, outer_order_no="a-b"),
+        dict(person, outer_order_no="x" * 33),
+        dict(person, outer_order_no=NUMBER),
+    ):
+        with pytest.raises(facecert.InvalidParameter):
+            open_verification(**wrong)
+    assert not Verification.objects.exists()
+
+
+def test_an_order_number_opens_once(sandbox, opened, person):
+    sandbox.requests.clear()
+    with pytest.raises(IntegrityError):
+        open_verification(outer_order_no=opened.outer_order_no, **person)
+    assert sandbox.requests == [] and state_of(opened) == "opened"
+
+
+def test_without_a_public_url_nobody_is_called_back(sandbox, options, person):
+    with override_settings(FACECERT=dict(options, PUBLIC_URL="")):
+        open_verification(**person)
+    assert "callbackUrl" not in sandbox.requests[-1].service_parameters
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_genuine_callback_settles(sandbox, opened, heard, method, passes):
+    sandbox.complete(opened.certify_id, passed=passes)
+    fields = genuine(opened, "T" if passes else "F")
+    answer = deliver(opened.outer_order_no, fields, method, enforce_csrf_checks=True)
+    assert answer.status_code == 200 and "no-store" in answer["Cache-Control"]
+    row = Verification.objects.get(pk=opened.pk)
+    assert (row.passed, row.final) == (passes, True)
+    assert abs(row.decided_at - timezone.now()) < timedelta(minutes=1)
+    assert heard == [("passed" if passes else "failed", passes)]
+
+
+def test_the_service_is_believed_not_the_callback(sandbox, opened, heard):
+    sandbox.complete(opened.certify_id)
+    assert deliver(opened.outer_order_no, genuine(opened, "F")).status_code == 200
+    assert state_of(opened) == "passed" and heard == [("passed", True)]
+
+
+def test_a_pass_that_the_service_does_not_know_yet_is_final_in_no_direction(
+    sandbox, opened, heard
+):
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    assert state_of(opened) == "opened" and heard == []
+    sandbox.complete(opened.certify_id)
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert state_of(opened) == "passed"
+
+
+def forgeries(row, other):
+    yield "no token", genuine(row, CallbackToken=None)
+    yield "empty token", genuine(row, CallbackToken="")
+    yield "wrong token", genuine(row, CallbackToken="x" * 27)
+    token = make_token(SECRET, other.outer_order_no)
+    yield "another order's token", genuine(row, CallbackToken=token)
+    yield "another order's callback", genuine(other)
+    yield "another order named", genuine(row, order=other.outer_order_no)
+    yield "another verification", genuine(row, certifyId=other.certify_id)
+    yield "no verification", genuine(row, certifyId=None)
+    yield "passed repeated", genuine(row, passed=["T", "T"])
+    yield "passed in two cases", genuine(row, PASSED="T")
+    yield "too long", genuine(row, other="x" * 600)
+    yield "nothing", {}
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_forged_callbacks_change_nothing_and_are_not_asked_about(
+    sandbox, opened, person, heard, method
+):
+    other, _ = open_verification(**person)
+    sandbox.complete(opened.certify_id)  # so that asking would say "passed"
+    sandbox.requests.clear()
+    before = list(Verification.objects.values())
+    for what, fields in forgeries(opened, other):
+        assert deliver(opened.outer_order_no, fields, method).status_code == 403, what
+    assert list(Verification.objects.values()) == before
+    assert sandbox.requests == [] and heard == []
+
+
+def test_post_with_a_parameter_in_the_url_too_is_a_repetition(sandbox, opened, heard):
+    url = "/facecert/callback/%s/?passed=T" % opened.outer_order_no
+    assert Client().post(url, genuine(opened)).status_code == 403
+    url += "&certifyId=%s" % opened.certify_id
+    sandbox.complete(opened.certify_id)
+    token = {"CallbackToken": make_token(SECRET, opened.outer_order_no)}
+    assert Client().post(url, token).status_code == 200
+
+
+def test_a_replay_after_expiry_verifies_nobody(sandbox, opened, heard):
+    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+    opened.refresh_from_db()
+    assert opened.expired and opened.refresh()
+    assert state_of(opened) == "failed" and heard == [("failed", False)]
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert state_of(opened) == "failed" and len(heard) == 1
+
+
+@pytest.mark.parametrize("order", ["nosuchorder", "a-b", "x" * 33, "a%0A", "a%00"])
+def test_an_order_without_a_row_is_not_found(options, order):
+    fields = {"certifyId": "ab" * 16, "passed": "T", "CallbackToken": make_token(SECRET, order)}
+    assert deliver(order, fields).status_code == 404
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "head", "patch"])
+def test_other_methods_are_refused(opened, method):
+    assert deliver(opened.outer_order_no, genuine(opened), method).status_code == 405
+
+
+def test_delivered_three_times_the_signal_fires_once(sandbox, opened, heard):
+    sandbox.complete(opened.certify_id)
+    for _ in range(3):
+        assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert heard == [("passed", True)]
+
+
+def in_threads(count, work):
+    barrier, results = threading.Barrier(count), []
+
+    def run():
+        try:
+            barrier.wait(10)
+            results.append(work())
+        except Exception as error:
+            results.append(error)
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    return results
+
+
+def test_delivered_at_the_same_instant_the_signal_fires_once(sandbox, opened, heard, monkeypatch):
+    sandbox.complete(opened.certify_id)
+    asked = threading.Barrier(4)
+    confirm = conf.client().confirm
+
+    def all_at_once(*args, **kwargs):
+        answer = confirm(*args, **kwargs)
+        asked.wait(10)  # nobody settles before everybody has asked
+        return answer
+
+    monkeypatch.setattr(conf.client(), "confirm", all_at_once)
+    order = opened.outer_order_no
+    results = in_threads(4, lambda: deliver(order, genuine(opened)).status_code)
+    assert results == [200] * 4
+    assert heard == [("passed", True)] and state_of(opened) == "passed"
+
+
+def test_it_comes_before_the_answer_of_init_was_stored(
+    sandbox, options, person, heard, monkeypatch
+):
+    client, init = conf.client(), conf.client().init
+
+    def answered_late(**fields):
+        opened = init(**fields)
+        sandbox.complete(opened.certify_id)
+        row = Verification.objects.get(outer_order_no=opened.outer_order_no)
+        assert (row.state, row.certify_id) == ("sent", "")
+        row.certify_id = opened.certify_id  # of this object alone
+        assert deliver(row.outer_order_no, genuine(row)).status_code == 200
+        return opened
+
+    monkeypatch.setattr(client, "init", answered_late)
+    row, opened = open_verification(**person)
+    assert (row.state, row.certify_id) == ("passed", opened.certify_id)
+    assert row.request_id == opened.request_id and heard == [("passed", True)]
+
+
+def test_it_comes_though_the_answer_of_init_was_lost(
+    sandbox, options, person, heard, monkeypatch
+):
+    init = conf.client().init
+
+    def lost(**fields):
+        init(**fields)
+        raise facecert.NoAnswer("cut off")
+
+    monkeypatch.setattr(conf.client(), "init", lost)
+    with pytest.raises(facecert.NoAnswer):
+        open_verification(**person)
+    row = Verification.objects.get()
+    assert (row.state, row.certify_id) == ("unknown", "")
+    row.certify_id = sandbox.verifications()[0].certify_id
+    sandbox.complete(row.certify_id)
+    assert deliver(row.outer_order_no, genuine(row)).status_code == 200
+    row = Verification.objects.get()
+    assert (row.state, row.certify_id) == ("passed", sandbox.verifications()[0].certify_id)
+
+
+def test_it_comes_while_the_gateway_is_down(sandbox, opened, heard):
+    sandbox.complete(opened.certify_id)
+    sandbox.fail("http-503", times=3)
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    assert state_of(opened) == "opened" and heard == []
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert heard == [("passed", True)]
+
+
+def test_the_gateway_is_down_for_longer_than_the_platform_tries(sandbox, opened, heard):
+    # Not even the id is known: init's answer was lost, too.
+    Verification.objects.update(certify_id="", state="unknown")
+    sandbox.complete(opened.certify_id)
+    sandbox.fail("http-503", times=12)
+    for _ in range(3):
+        assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    out, err = io.StringIO(), io.StringIO()
+    call_command("facecert_settle", stdout=out, stderr=err)
+    assert "1 asked, 0 settled" in out.getvalue() and opened.outer_order_no in err.getvalue()
+    call_command("facecert_settle", stdout=out, stderr=err)
+    assert "1 asked, 1 settled" in out.getvalue()
+    assert state_of(opened) == "passed" and heard == [("passed", True)]
+
+
+def test_asking_without_a_callback_takes_not_passed_as_final_only_in_the_end(opened, heard):
+    assert not opened.refresh() and state_of(opened) == "opened"
+    Verification.objects.update(expires_at=timezone.now())
+    opened.refresh_from_db()
+    assert opened.refresh() and state_of(opened) == "failed"
+    assert opened.refresh() and heard == [("failed", False)]
+
+
+def test_a_receiver_that_raises_makes_the_platform_call_again(sandbox, opened, heard):
+    def broken(**kwargs):
+        raise RuntimeError("the shop's own fault")
+
+    sandbox.complete(opened.certify_id)
+    signals.verified.connect(broken)
+    try:
+        with pytest.raises(RuntimeError):  # Django makes it a 500; its test client shows it
+            deliver(opened.outer_order_no, genuine(opened))
+        if django.VERSION >= (3, 0):  # the first whose test client can be told not to
+            answer = deliver(opened.outer_order_no, genuine(opened), raise_request_exception=False)
+            assert answer.status_code == 500
+    finally:
+        signals.verified.disconnect(broken)
+    assert state_of(opened) == "opened"
+    del heard[:]
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert state_of(opened) == "passed" and heard == [("passed", True)]
+
+
+@pytest.fixture
+def atomic_requests(options):
+    connection.settings_dict["ATOMIC_REQUESTS"] = True
+    yield
+    connection.settings_dict["ATOMIC_REQUESTS"] = False
+
+
+def test_with_atomic_requests_the_callback_view_is_in_no_transaction(
+    sandbox, opened, heard, atomic_requests, monkeypatch
+):
+    confirm, inside = conf.client().confirm, []
+
+    def noted(*args, **kwargs):
+        inside.append(connection.in_atomic_block)
+        return confirm(*args, **kwargs)
+
+    monkeypatch.setattr(conf.client(), "confirm", noted)
+    sandbox.complete(opened.certify_id)
+    sandbox.fail("http-503", times=3)
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert inside == [False, False] and heard == [("passed", True)]
+
+
+def test_with_atomic_requests_the_view_that_opens_must_be_outside(options, atomic_requests):
+    with pytest.raises(RuntimeError):
+        Client().get("/careless/?fail")
+    assert not Verification.objects.exists()  # opened and billed, and nobody knows
+    with pytest.raises(RuntimeError):
+        Client().get("/careful/?fail")
+    assert Verification.objects.get().state == "opened"
+    Verification.objects.all().delete()
+    order = Client().get("/careless/").content.decode()  # without a failure it is there
+    assert Verification.objects.get().outer_order_no == order
+
+
+def test_inside_a_transaction_a_failed_init_leaves_the_transaction_usable(
+    sandbox, options, person
+):
+    sandbox.fail("http-503", times=3)
+    with transaction.atomic():
+        with pytest.raises(facecert.GatewayError):
+            open_verification(**person)
+        assert Verification.objects.get().state == "unknown"
+
+
+def test_without_time_zones(sandbox, options, person):
+    with override_settings(USE_TZ=False, TIME_ZONE="Asia/Shanghai"):
+        row, opened = open_verification(**person)
+        assert timezone.is_naive(row.expires_at) and not row.expired
+        assert timezone.make_aware(row.expires_at) == opened.expires_at
+        sandbox.complete(row.certify_id)
+        assert deliver(row.outer_order_no, genuine(row)).status_code == 200
+        assert state_of(row) == "passed"
+
+
+def test_makemigrations_finds_nothing_to_do(options):
+    for setting in ("django.db.models.AutoField", "django.db.models.BigAutoField"):
+        with override_settings(DEFAULT_AUTO_FIELD=setting):
+            call_command("makemigrations", "facecert", check=True, dry_run=True, verbosity=0)
+
+
+def test_the_migration_makes_the_table_and_takes_it_away(options):
+    call_command("migrate", "facecert", "zero", verbosity=0)
+    assert "facecert_verification" not in connection.introspection.table_names()
+    call_command("migrate", "facecert", verbosity=0)
+    assert "facecert_verification" in connection.introspection.table_names()
+
+
+def found(deploy=True, **changed):
+    good = {
+        "SCENE_ID": "1000000006",
+        "CALLBACK_SECRET": SECRET,
+        "PUBLIC_URL": PUBLIC,
+    }
+    with override_settings(FACECERT=dict(good, **changed)):
+        messages = checks.run_checks(tags=["facecert"], include_deployment_checks=deploy)
+    return sorted(message.id for message in messages)
+
+
+def test_the_system_checks():
+    sandboxed = "http://127.0.0.1:8001"
+    assert found() == []
+    assert found(SCENE_ID=None) == found(SCENE_ID="") == found(SCENE_ID=5) == ["facecert.W001"]
+    for secret in (None, "", "x" * 15, ["x" * 16, "short"], 5, []):
+        assert found(CALLBACK_SECRET=secret) == ["facecert.E001"]
+    assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == []
+    for url in (None, "http://shop.example", "http://127.0.0.1:8000", "shop.example"):
+        assert found(PUBLIC_URL=url) == ["facecert.W002"]
+        assert found(PUBLIC_URL=url, deploy=False) == []
+    with override_settings(DEBUG=True):
+        assert found(ENDPOINT=sandboxed, PUBLIC_URL="http://127.0.0.1:8000") == []
+        assert found(ENDPOINT=sandboxed, PUBLIC_URL="http://shop.example") == ["facecert.W002"]
+    with override_settings(DEBUG=False):
+        assert found(ENDPOINT=sandboxed) == ["facecert.W003"]
+        assert found(ENDPOINT=sandboxed, deploy=False) == []
+
+
+def test_check_deploy_shows_them(capsys):
+    wrong = {"PUBLIC_URL": "http://shop.example", "ENDPOINT": "http://127.0.0.1:1"}
+    with override_settings(FACECERT=wrong, DEBUG=False):
+        with pytest.raises(Exception) as caught:  # an error among them ends the command
+            call_command("check", deploy=True)
+    shown = str(caught.value) + "".join(capsys.readouterr())
+    for number in ("W001", "W002", "W003", "E001"):
+        assert "(facecert.%s)" % number in shown
+
+
+def test_settings_that_facecert_does_not_know():
+    for wrong in ({"SCENE": "1"}, {"scene_id": "1"}, ["SCENE_ID"], {5: 5}):
+        with override_settings(FACECERT=wrong):
+            with pytest.raises(ImproperlyConfigured) as caught:
+                conf.client()
+            assert "SCENE_ID" in str(caught.value) or isinstance(wrong, list)
+
+
+def test_one_client_until_the_settings_change(options):
+    first = conf.client()
+    assert conf.client() is first
+    with override_settings(LANGUAGE_CODE="en"):
+        assert conf.client() is first
+    changed = dict(
+        options, SCENE_ID="77", ATTEMPTS=1, CONNECT_TIMEOUT=1, ENCRYPT=True, SM2_PUBLIC_KEY=None
+    )
+    with override_settings(FACECERT=changed):
+        assert conf.client() is not first
+        assert (conf.client().scene_id, conf.client().encrypt) == ("77", True)
+    assert conf.client().scene_id == options["SCENE_ID"]
+
+
+def test_the_callback_url_has_its_place_for_the_order(options):
+    assert conf.callback_url() == PUBLIC + "/facecert/callback/{order}/"
+    with override_settings(FACECERT=dict(options, PUBLIC_URL=PUBLIC + "/")):
+        assert conf.callback_url() == PUBLIC + "/facecert/callback/{order}/"
+
+
+def test_the_admin_shows_and_does_nothing_else(opened):
+    from django.contrib.auth.models import User
+
+    User.objects.all().delete()
+    user = User.objects.create_superuser("boss", "boss@shop.example", "password")
+    client = Client()
+    client.force_login(user)
+    base = "/admin/facecert/verification/"
+    assert opened.outer_order_no in client.get(base).content.decode()
+    page = client.get("%s%d/change/" % (base, opened.pk))
+    assert page.status_code == 200 and opened.certify_id in page.content.decode()
+    assert not re.search('name="(_save|state|certify_id)"', page.content.decode())
+    for path in ("add/", "%d/delete/" % opened.pk):
+        assert client.get(base + path).status_code == 403
+        assert client.post(base + path, {"post": "yes"}).status_code == 403
+    fields = {"state": "passed", "outer_order_no": opened.outer_order_no}
+    assert client.post("%s%d/change/" % (base, opened.pk), fields).status_code == 403
+    action = {"action": "delete_selected", "_selected_action": opened.pk, "post": "yes"}
+    client.post(base, action)
+    assert state_of(opened) == "opened"
+    User.objects.all().delete()
+
+
+def test_nothing_personal_is_kept(sandbox, options, person, caplog):
+    caplog.set_level(logging.DEBUG)
+    row, _ = open_verification(**person)
+    sandbox.complete(row.certify_id)
+    deliver(row.outer_order_no, genuine(row))
+    sandbox.fail("http-503", times=3)
+    with pytest.raises(facecert.GatewayError) as caught:
+        open_verification(**person)
+    frame = caught.value.__traceback__
+    while frame:
+        if "facecert/contrib" in frame.tb_frame.f_code.co_filename:
+            assert NUMBER not in repr(frame.tb_frame.f_locals)
+        frame = frame.tb_next
+    names = {field.name for field in Verification._meta.get_fields()}
+    assert names == {
+        "id", "outer_order_no", "certify_id", "scene_id", "request_id", "state", "created_at",
+        "expires_at", "decided_at",
+    }  # fmt: skip
+    kept = repr(list(Verification.objects.values())) + caplog.text
+    kept += "".join(repr(vars(record)) for record in caplog.records)
+    with open(connection.settings_dict["NAME"], "rb") as file:
+        kept += file.read().decode("utf-8", "replace")
+    for private in (NAME, NUMBER, make_token(SECRET, row.outer_order_no), SECRET):
+        assert private not in kept

@@ -1,0 +1,327 @@
+import threading
+import traceback
+from urllib.parse import urlsplit
+
+import pytest
+from conftest import NAME, NUMBER
+
+import facecert
+from facecert.callback import make_token
+from facecert.sandbox.callbacks import callback_address
+
+flask = pytest.importorskip("flask")
+pytest.importorskip("blinker")
+
+from facecert.contrib.flask import FaceCert, verified  # noqa: E402
+
+SECRET = "a secret of the tests only".replace(" ", "-")
+
+
+def make_app(sandbox, **config):
+    app = flask.Flask("shop")
+    app.config.update(
+        FACECERT_SCENE_ID=sandbox.scene_id,
+        FACECERT_ENDPOINT=sandbox.endpoint,
+        FACECERT_CREDENTIALS=(sandbox.access_key_id, sandbox.access_key_secret),
+        FACECERT_CALLBACK_SECRET=SECRET,
+        FACECERT_PUBLIC_URL="https://shop.example",
+        FACECERT_ATTEMPTS=1,
+    )
+    app.config.update(config)
+    app.ext = FaceCert(app)
+    return app
+
+
+class Shop:
+    """An app, the orders that its receiver has settled, and a platform that calls back."""
+
+    def __init__(self, sandbox, **config):
+        self.sandbox = sandbox
+        self.app = make_app(sandbox, **config)
+        self.told = []
+        verified.connect(self.listen, self.app)
+
+    def listen(self, app, outer_order_no, answer):
+        assert app is self.app
+        self.told.append((outer_order_no, answer.certify_id, answer.passed))
+
+    def open(self):
+        with self.app.test_request_context():
+            return self.app.ext.init(cert_name=NAME, cert_no=NUMBER)
+
+    def genuine(self, opened, passed=True):
+        """Do what the person does, and return path and query of the callback."""
+        if not self.sandbox.is_submitted(opened.certify_id):
+            self.sandbox.complete(opened.certify_id, passed)
+        verification = self.sandbox._service.find(opened.certify_id)
+        parts = urlsplit(callback_address(verification))
+        assert parts.netloc == "shop.example"
+        return parts.path, parts.query
+
+    def call(self, path, query="", **more):
+        return self.app.test_client().open(path, query_string=query, **more)
+
+
+@pytest.fixture
+def shop(sandbox):
+    shop = Shop(sandbox)
+    yield shop
+    with shop.app.app_context():
+        shop.app.ext.client.close()
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_genuine_callback_tells_the_truth(shop, passed):
+    opened = shop.open()
+    answer = shop.call(*shop.genuine(opened, passed))
+    assert (answer.status_code, answer.data, answer.mimetype) == (200, b"ok\n", "text/plain")
+    assert shop.told == [(opened.outer_order_no, opened.certify_id, passed)]
+
+
+def test_a_posted_callback_is_one_too(shop):
+    opened = shop.open()
+    path, query = shop.genuine(opened)
+    form = "application/x-www-form-urlencoded"
+    assert shop.call(path, method="POST", data=query, content_type=form).status_code == 200
+    # The same parameter in both places is repeated.
+    answer = shop.call(path, query, method="POST", data=query, content_type=form)
+    assert answer.status_code == 403
+    long = query + "&x=" + "x" * 9000
+    assert shop.call(path, method="POST", data=long, content_type=form).status_code == 413
+    assert shop.told == [(opened.outer_order_no, opened.certify_id, True)]
+
+
+def test_the_callback_url_holds_the_order_and_the_token(shop):
+    opened = shop.open()
+    verification = shop.sandbox._service.find(opened.certify_id)
+    order = opened.outer_order_no
+    assert verification.callback_url == "https://shop.example/facecert/callback/" + order
+    assert verification.callback_token == make_token(SECRET, order)
+
+
+def forgeries(opened, other):
+    """(path, query) of what somebody may try who knows every id but no secret."""
+    order, theirs = opened.outer_order_no, make_token(SECRET, other.outer_order_no)
+    path = "/facecert/callback/" + order
+    genuine = "certifyId=%s&passed=T&CallbackToken=%s" % (
+        opened.certify_id,
+        make_token(SECRET, order),
+    )
+    told = "certifyId=%s&passed=T" % opened.certify_id
+    return {
+        "no token": (path, told),
+        "empty token": (path, told + "&CallbackToken="),
+        "wrong token": (path, told + "&CallbackToken=" + "x" * 27),
+        "another secret's token": (
+            path,
+            told + "&CallbackToken=" + make_token("another secret of theirs", order),
+        ),
+        "another order's token": (path, told + "&CallbackToken=" + theirs),
+        "another order in the query": (path, genuine + "&order=" + other.outer_order_no),
+        "another order's path": ("/facecert/callback/" + other.outer_order_no, genuine),
+        "passed repeated": (path, genuine + "&passed=F"),
+        "passed repeated in capitals": (path, genuine + "&PASSED=T"),
+        "two tokens": (path, genuine + "&callbacktoken=x"),
+        "no certifyId": (path, genuine.partition("&")[2]),
+        "no passed": (path, genuine.replace("&passed=T", "")),
+        "too long": (path, genuine + "&x=" + "x" * 600),
+        "nothing": (path, ""),
+    }
+
+
+def test_a_forged_callback_is_refused_and_nothing_is_asked(shop, caplog):
+    caplog.set_level(0)
+    opened, other = shop.open(), shop.open()
+    shop.sandbox.complete(other.certify_id)
+    asked = len(shop.sandbox.requests)
+    for what, (path, query) in forgeries(opened, other).items():
+        for method in ("GET", "POST"):
+            answer = shop.call(path, query, method=method)
+            assert (answer.status_code, answer.data) == (403, b"refused\n"), what
+    assert shop.told == [] and len(shop.sandbox.requests) == asked
+    assert opened.certify_id not in caplog.text and "CallbackToken" not in caplog.text
+
+
+def test_passed_in_the_callback_is_not_believed(shop):
+    opened = shop.open()
+    path, query = shop.genuine(opened, passed=False)
+    assert "passed=F" in query
+    # The service says F, which may mean "not yet": nobody is told, the platform calls again.
+    assert shop.call(path, query.replace("passed=F", "passed=T")).status_code == 503
+    assert shop.told == []
+    assert shop.call(path, query).status_code == 200
+    assert shop.told == [(opened.outer_order_no, opened.certify_id, False)]
+
+
+def test_an_app_in_which_nobody_listens_does_not_say_ok(shop):
+    opened = shop.open()
+    call = shop.genuine(opened)
+    receivers = dict(verified.receivers)
+    verified.receivers.clear()
+    try:
+        assert shop.call(*call).status_code == 503
+    finally:
+        verified.receivers.update(receivers)
+
+
+def test_delivered_three_times_says_the_same_three_times(shop):
+    opened = shop.open()
+    call = shop.genuine(opened)
+    threads = [threading.Thread(target=shop.call, args=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert shop.told == [(opened.outer_order_no, opened.certify_id, True)] * 3
+
+
+@pytest.mark.parametrize("fault", ["http-503", "throttled", "html-502", "cut", "code-500"])
+def test_while_the_gateway_is_down_the_platform_is_told_to_call_again(shop, caplog, fault):
+    opened = shop.open()
+    path, query = shop.genuine(opened)
+    shop.sandbox.fail(fault, on="query")
+    answer = shop.call(path, query)
+    assert (answer.status_code, shop.told) == (503, [])
+    assert opened.certify_id.encode() not in answer.data
+    assert "may call again" in caplog.text and "Token" not in caplog.text
+    assert shop.call(path, query).status_code == 200
+    assert shop.told == [(opened.outer_order_no, opened.certify_id, True)]
+
+
+def test_a_receiver_that_raises_makes_the_platform_call_again(shop):
+    opened = shop.open()
+    call = shop.genuine(opened)
+    broken = []
+
+    def raises(app, **arguments):
+        broken.append(arguments)
+        raise OSError("the database is gone")
+
+    with verified.connected_to(raises, shop.app):
+        assert shop.call(*call).status_code == 500
+    assert shop.call(*call).status_code == 200
+    assert len(broken) == 1
+    assert shop.told[-1] == (opened.outer_order_no, opened.certify_id, True)
+
+
+def test_two_apps_keep_to_themselves(sandbox):
+    one = Shop(sandbox)
+    two = Shop(
+        sandbox,
+        FACECERT_CALLBACK_SECRET="the other app's secret".replace(" ", "-"),
+        FACECERT_CALLBACK_PATH="/hooks/face/",
+        FACECERT_PUBLIC_URL="https://shop.example/two/",
+    )
+    opened = two.open()
+    path, query = two.genuine(opened)
+    assert path == "/two/hooks/face/" + opened.outer_order_no
+    path = path[len("/two") :]
+    assert one.call(path, query).status_code == 404
+    assert one.call("/facecert/callback/" + opened.outer_order_no, query).status_code == 403
+    assert two.call(path, query).status_code == 200
+    assert (one.told, len(two.told)) == ([], 1)
+    with one.app.app_context():
+        first = one.app.ext.client
+        assert one.app.ext.client is first
+        first.close()
+    with two.app.app_context():
+        assert two.app.ext.client is not first
+        two.app.ext.client.close()
+
+
+def test_one_extension_serves_several_apps(sandbox):
+    ext = FaceCert()
+    clients = set()
+    for number in range(2):
+        app = flask.Flask("shop%d" % number)
+        app.config.update(FACECERT_CALLBACK_SECRET=SECRET, FACECERT_ENDPOINT=sandbox.endpoint)
+        ext.init_app(app)
+        with app.app_context():
+            clients.add(ext.client)
+    assert len(clients) == 2
+
+
+def test_the_client_is_made_once_by_however_many_threads(shop):
+    clients, barrier = [], threading.Barrier(8)
+
+    def ask():
+        barrier.wait(10)
+        with shop.app.app_context():
+            clients.append(shop.app.ext.client)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(clients) == 8 and len(set(map(id, clients))) == 1
+
+
+def test_without_a_public_url_the_request_tells(sandbox):
+    app = make_app(sandbox, FACECERT_PUBLIC_URL=None)
+    with app.test_request_context(base_url="https://www.shop.example/app"):
+        opened = app.ext.init(cert_name=NAME, cert_no=NUMBER)
+        app.ext.client.close()
+    assert sandbox._service.find(opened.certify_id).callback_url == (
+        "https://www.shop.example/app/facecert/callback/" + opened.outer_order_no
+    )
+
+
+def test_settings_may_be_texts_from_the_environment(sandbox):
+    app = make_app(
+        sandbox,
+        FACECERT_SCENE_ID=int(sandbox.scene_id),
+        FACECERT_ENCRYPT="0",
+        FACECERT_CALLBACK_SECRET=["the new secret of all".replace(" ", "-"), SECRET],
+        FACECERT_READ_TIMEOUT="7.5",
+        FACECERT_CONNECT_TIMEOUT=2,
+    )
+    with app.app_context():
+        client = app.ext.client
+    assert client.scene_id == sandbox.scene_id and client.encrypt is False
+    assert client._callback_secrets == ("the-new-secret-of-all", SECRET)
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("FACECERT_CALLBACK_SECRET", None),
+        ("FACECERT_CALLBACK_SECRET", ""),
+        ("FACECERT_CALLBACK_SECRET", "fifteen-letters"),
+        ("FACECERT_CALLBACK_SECRET", [SECRET, "short"]),
+        ("FACECERT_CALLBACK_SECRET", SECRET.encode()),
+        ("FACECERT_SCENE_ID", "my scene"),
+        ("FACECERT_ENDPOINT", "http://saf.example"),
+        ("FACECERT_ENCRYPT", "perhaps"),
+        ("FACECERT_ATTEMPTS", 0),
+        ("FACECERT_READ_TIMEOUT", "-1"),
+        ("FACECERT_PUBLIC_URL", "http://shop.example"),
+        ("FACECERT_PUBLIC_URL", "shop.example"),
+        ("FACECERT_PUBLIC_URL", "https://shop.example/?a=b"),
+        ("FACECERT_CALLBACK_PATH", "facecert"),
+        ("FACECERT_CALLBACK_PATH", "/"),
+        ("FACECERT_CALLBACK_PATH", "/a/<b>"),
+    ],
+)
+def test_an_app_with_bad_settings_does_not_start(sandbox, name, value):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        make_app(sandbox, **{name: value})
+    assert caught.value.field == name and name in str(caught.value)
+    assert name != "FACECERT_CALLBACK_SECRET" or not value or str(value) not in str(caught.value)
+
+
+def test_an_app_without_the_extension_is_told_so():
+    with flask.Flask("bare").app_context(), pytest.raises(RuntimeError, match="init_app"):
+        FaceCert().client
+
+
+def test_an_error_of_init_keeps_the_person_to_itself(shop):
+    shop.sandbox.fail("http-503", on="init")
+    with pytest.raises(facecert.GatewayError) as caught:
+        shop.open()
+    error = caught.value
+    frames = traceback.TracebackException(
+        type(error), error, error.__traceback__, capture_locals=True
+    )
+    ours = [str(frame.locals) for frame in frames.stack if "/facecert/contrib/" in frame.filename]
+    assert len(ours) == 1 and NUMBER not in ours[0] and NAME not in ours[0]
