@@ -7,7 +7,7 @@ and ``Client.confirm`` does both: it checks the token, then it queries.
 import base64
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from .errors import CallbackError, InvalidParameter
 
@@ -176,6 +176,11 @@ def url_with_order(callback_url: str, outer_order_no: str) -> str:
     if "{order}" in callback_url:
         return callback_url.replace("{order}", quote(outer_order_no, safe=""))
     head, hash_mark, fragment = callback_url.partition("#")
+    if re.search("[?&]order=", head, re.IGNORECASE):
+        raise InvalidParameter(
+            "callback_url has an order= of its own; put {order} where the number shall stand",
+            field="callback_url",
+        )
     joint = "&" if "?" in head else "?"
     return "%s%sorder=%s%s%s" % (head, joint, outer_order_no, hash_mark, fragment)
 
@@ -201,7 +206,7 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
         if len(source) > _LONGEST_QUERY:
             raise CallbackError("The callback is too long.")
         # With a "?" it is a URL, else it is the query alone.
-        query = urlsplit(source).query if "?" in source else source
+        query = source.partition("#")[0].partition("?")[2] if "?" in source else source
         return list(parse_qsl(query, keep_blank_values=True))
     if not isinstance(source, Mapping) and not hasattr(source, "getlist"):
         raise CallbackError("A callback is a URL, a query string, or a mapping.")

@@ -114,6 +114,8 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
             click.echo("   answer = facecert.confirm(request.url)")
             click.echo("   answer.passed\n       %s" % client.confirm(path).passed)
         _show_query(client, opened, 4 if app.called else 3)
+        if page:
+            time.sleep(2)  # the browser still fetches the page that says so
         client.close()
         click.echo("\nNext: facecert demo --page, and README.rst, \"Going live\".")
 

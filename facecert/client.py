@@ -87,11 +87,7 @@ class Client:
 
     @classmethod
     def from_environment(cls, environ: Optional[Mapping[str, str]] = None) -> "Client":
-        """Make a client from the ``FACECERT_*`` variables (see ``settings.VARIABLES``).
-
-        Raises:
-            InvalidParameter: a variable holds something impossible; ``field`` is its name.
-        """
+        """Make a client from the ``FACECERT_*`` variables; see ``settings.from_environment``."""
         return cls(**settings.from_environment(os.environ if environ is None else environ))
 
     def init(
@@ -237,10 +233,17 @@ class Client:
             FacecertError: the question failed; answer the platform with an error, so that it
                 calls again.
         """
-        if not isinstance(callback, Callback):
-            callback = parse_callback(callback)
-        callback.check(self._callback_secrets, outer_order_no, certify_id)
-        return self.query(callback.certify_id, scene_id=scene_id)
+        outer = sys.exc_info()[1]
+        try:
+            if not isinstance(callback, Callback):
+                callback = parse_callback(callback)
+            callback.check(self._callback_secrets, outer_order_no, certify_id)
+            return self.query(callback.certify_id, scene_id=scene_id)
+        except BaseException as error:
+            forget_frames(error, outer)
+            raise error
+        finally:
+            del callback
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""

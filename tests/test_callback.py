@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import hmac
+import traceback
 from urllib.parse import urlencode
 
 import pytest
@@ -116,6 +117,7 @@ def test_only_capital_t_claims_a_pass(passed, claim):
         dict(PLAIN, other="x" * 513),
         dict(PLAIN, order="order1?passed=T"),
         urlencode(PLAIN) + "&passed=T",
+        "//[?certifyId=a",
         urlencode(PLAIN) + "&certifyid=" + ID,
         urlencode(PLAIN) + "&x=" + "y" * 9000,
     ],
@@ -284,3 +286,19 @@ def test_settings_take_several_secrets():
     both = "a" * 16 + " " + "b" * 16
     arguments = facecert.settings.from_environment({"FACECERT_CALLBACK_SECRET": both})
     assert facecert.Client(**arguments)._callback_secrets == ("a" * 16, "b" * 16)
+
+
+def test_bug_a_url_with_an_order_of_its_own_never_had_a_genuine_callback(sandbox, keeper, person):
+    for url in ("https://shop.example/v?Order=2019", "https://shop.example/v?a=b&order=1"):
+        with pytest.raises(InvalidParameter) as caught:
+            keeper.init(callback_url=url, **person)
+        assert caught.value.field == "callback_url"
+    assert sandbox.requests == []
+
+
+def test_bug_a_refused_callback_left_the_secret_in_the_frames(keeper):
+    with pytest.raises(CallbackError) as caught:
+        keeper.confirm(dict(PLAIN, CallbackToken="canary"))
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown = repr([frame.locals for frame in frames.stack if "test_callback" not in frame.filename])
+    assert SECRET not in shown and "canary" not in shown

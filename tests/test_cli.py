@@ -68,7 +68,7 @@ def test_demo_page_waits_for_a_person():
             url,
             body=urlencode({"answer": "pass"}),
             headers={"Content-Type": "application/x-www-form-urlencoded"},
-        )
+        )  # with the page that it leads to, as a browser fetches it
         pool.clear()
         rest = process.stdout.read().decode("utf-8")
         assert process.wait(timeout=30) == 0

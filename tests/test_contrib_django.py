@@ -20,7 +20,7 @@ django_project.start()
 import django  # noqa: E402
 from django.core import checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
-from django.core.management import call_command  # noqa: E402
+from django.core.management import CommandError, call_command  # noqa: E402
 from django.db import IntegrityError, connection, connections, transaction  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
@@ -38,7 +38,7 @@ def options(sandbox):
     options = {
         "SCENE_ID": sandbox.scene_id,
         "ENDPOINT": sandbox.endpoint,
-        "CREDENTIALS": (sandbox.access_key_id, sandbox.access_key_secret),
+        "ACCESS_KEY": (sandbox.access_key_id, sandbox.access_key_secret),
         "CALLBACK_SECRET": SECRET,
         "PUBLIC_URL": PUBLIC,
         "READ_TIMEOUT": 2,
@@ -224,12 +224,77 @@ def test_post_with_a_parameter_in_the_url_too_is_a_repetition(sandbox, opened, h
 
 
 def test_a_replay_after_expiry_verifies_nobody(sandbox, opened, heard):
-    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=6))
     opened.refresh_from_db()
     assert opened.expired and opened.refresh()
     assert state_of(opened) == "failed" and heard == [("failed", False)]
     assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
     assert state_of(opened) == "failed" and len(heard) == 1
+
+
+def test_bug_a_forged_callback_left_its_id_when_the_client_could_not_be_made(
+    sandbox, options, heard
+):
+    """Its settle would have turned somebody else's pass into the attacker's."""
+    mine = Verification.objects.create(
+        outer_order_no="mine",
+        scene_id=sandbox.scene_id,
+        state="unknown",
+        expires_at=timezone.now() + timedelta(minutes=30),
+    )
+    forged = {"certifyId": "cd" * 16, "passed": "T"}
+    with override_settings(FACECERT=dict(options, ACCESS_KEY=object())):
+        assert deliver("mine", forged).status_code == 403
+        assert deliver("mine", dict(forged, CallbackToken="x" * 27)).status_code == 403
+    mine.refresh_from_db()
+    assert mine.certify_id == "" and heard == []
+
+
+def test_without_a_secret_no_callback_changes_anything(sandbox, opened, options, heard):
+    with override_settings(FACECERT=dict(options, CALLBACK_SECRET=None)):
+        for passed in "TF":
+            fields = {"certifyId": opened.certify_id, "passed": passed}
+            assert deliver(opened.outer_order_no, fields).status_code == 503
+    assert state_of(opened) == "opened" and heard == []
+
+
+def test_where_nobody_listens_nothing_is_settled(sandbox, opened, monkeypatch):
+    sandbox.complete(opened.certify_id)
+    monkeypatch.setattr(signals.verified, "receivers", [])
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    assert state_of(opened) == "opened"
+
+
+def test_a_body_that_is_no_callback_is_not_read(opened):
+    url = "/facecert/callback/%s/" % opened.outer_order_no
+    assert Client().post(url, dict(genuine(opened), more="x" * 9000)).status_code == 413
+
+
+def test_keys_are_hidden_on_djangos_debug_page(opened):
+    from django.views import debug
+
+    safe = getattr(debug, "get_safe_settings", None)
+    safe = safe or debug.SafeExceptionReporterFilter().get_safe_settings
+    shown = repr(safe()["FACECERT"])
+    assert "sandbox-access-key" not in shown and SECRET not in shown
+
+
+def test_one_receivers_trouble_keeps_no_other_verification_waiting(sandbox, opened, heard):
+    other, _ = open_verification(cert_name="李四", cert_no="330103199001011234")
+    for row in (opened, other):
+        sandbox.complete(row.certify_id)
+
+    def trouble(sender, verification, **kwargs):
+        if verification.pk == opened.pk:
+            raise KeyError("the app's own")
+
+    signals.verified.connect(trouble)
+    try:
+        with pytest.raises(CommandError):
+            call_command("facecert_settle", stdout=io.StringIO(), stderr=io.StringIO())
+    finally:
+        signals.verified.disconnect(trouble)
+    assert state_of(other) == "passed" and state_of(opened) == "opened"
 
 
 @pytest.mark.parametrize("order", ["nosuchorder", "a-b", "x" * 33, "a%0A", "a%00"])
@@ -354,7 +419,11 @@ def test_the_gateway_is_down_for_longer_than_the_platform_tries(sandbox, opened,
 
 def test_asking_without_a_callback_takes_not_passed_as_final_only_in_the_end(opened, heard):
     assert not opened.refresh() and state_of(opened) == "opened"
-    Verification.objects.update(expires_at=timezone.now())
+    # Our 30 minutes began before the service's: there is a grace.
+    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=4))
+    opened.refresh_from_db()
+    assert opened.expired and not opened.refresh()
+    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=5))
     opened.refresh_from_db()
     assert opened.refresh() and state_of(opened) == "failed"
     assert opened.refresh() and heard == [("failed", False)]
@@ -390,13 +459,13 @@ def atomic_requests(options):
 def test_with_atomic_requests_the_callback_view_is_in_no_transaction(
     sandbox, opened, heard, atomic_requests, monkeypatch
 ):
-    confirm, inside = conf.client().confirm, []
+    query, inside = conf.client().query, []
 
     def noted(*args, **kwargs):
         inside.append(connection.in_atomic_block)
-        return confirm(*args, **kwargs)
+        return query(*args, **kwargs)
 
-    monkeypatch.setattr(conf.client(), "confirm", noted)
+    monkeypatch.setattr(conf.client(), "query", noted)
     sandbox.complete(opened.certify_id)
     sandbox.fail("http-503", times=3)
     assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503

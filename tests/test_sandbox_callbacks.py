@@ -98,3 +98,19 @@ def test_stop_ends_the_tries(sandbox, client, app, person, monkeypatch):
     start = time.monotonic()
     sandbox.stop()
     assert time.monotonic() - start < 10 and sandbox.wait_for_callbacks(0.1)
+
+
+def test_bug_redirects_and_nonsense_were_followed_or_ended_the_thread(
+    sandbox, client, app, person
+):
+    app.statuses = [302, 302, 302]
+    opened = client.init(callback_url=app.url, **person)
+    sandbox.complete(opened.certify_id)
+    nonsense = client.init(callback_url=app.url + "/\u8ba2\u5355", **person)
+    sandbox.complete(nonsense.certify_id)
+    assert sandbox.wait_for_callbacks()
+    assert [one.status for one in sandbox.callbacks if one.certify_id == opened.certify_id] == [
+        302, 302, 302
+    ]  # fmt: skip
+    whys = [one.why for one in sandbox.callbacks if one.certify_id == nonsense.certify_id]
+    assert len(whys) == 3 and "UnicodeEncodeError" in whys[0]

@@ -411,7 +411,7 @@ def test_key_pair() -> None:
 
 
 @settings(deadline=None)
-@given(st.text(min_size=1, max_size=200))
+@given(st.text(min_size=1, max_size=200).filter(str.strip))
 def test_round_trip(text: str) -> None:
     ciphertext = encrypt(text, PAIR.public_key)
     assert Ciphertext(str(ciphertext)) == ciphertext

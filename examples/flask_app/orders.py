@@ -29,6 +29,9 @@ TEXTS = {
 #: Seconds for which an order waits; a verification lives as long.
 LIFETIME = 30 * 60
 
+#: Seconds between two questions about an order that waits.
+PAUSE = 15
+
 
 class Order:
     def __init__(self, owner, expires_at):
@@ -38,6 +41,7 @@ class Order:
         self.expires_at = expires_at
         self.certify_id = None
         self.certify_url = None
+        self.asked_at = expires_at - LIFETIME
 
 
 class Orders:
@@ -74,6 +78,15 @@ class Orders:
     def state(self, order):
         waits = order.state in (OPENING, PENDING, UNCLEAR)
         return EXPIRED if waits and self._clock() >= order.expires_at else order.state
+
+    def is_due(self, order):
+        """Tell whether the service should be asked again about an order, and note that it is."""
+        with self._lock:
+            now = self._clock()
+            due = order.state == PENDING and now >= order.asked_at + PAUSE
+            if due:
+                order.asked_at = now
+            return due
 
     def opened(self, order, opened):
         with self._lock:

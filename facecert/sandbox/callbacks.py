@@ -6,10 +6,17 @@ Only to this machine: a sandbox sends nothing elsewhere.
 import ssl
 import threading
 import time
-from typing import List, NamedTuple, Optional, Tuple
+from http.client import HTTPException
+from typing import Any, List, NamedTuple, Optional, Tuple
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import HTTPSHandler, OpenerDirector, ProxyHandler, build_opener
+from urllib.request import (
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    build_opener,
+)
 
 from ..settings import is_loopback
 from .service import PASSED, Verification
@@ -84,12 +91,17 @@ def callback_address(verification: Verification) -> str:
     return "%s%s%s" % (url, "&" if "?" in url else "?", urlencode(fields))
 
 
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        """Follow none: it might lead to another machine."""
+
+
 def _opener() -> OpenerDirector:
     # On this machine, where a certificate proves nothing.
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return build_opener(ProxyHandler({}), HTTPSHandler(context=context))
+    return build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirects())
 
 
 def _get(opener: OpenerDirector, url: str) -> Tuple[Optional[int], str]:
@@ -99,5 +111,5 @@ def _get(opener: OpenerDirector, url: str) -> Tuple[Optional[int], str]:
     except HTTPError as error:
         with error:
             return error.code, ""
-    except OSError as error:
-        return None, str(error)
+    except (OSError, HTTPException, ValueError) as error:
+        return None, "%s: %s" % (type(error).__name__, error)

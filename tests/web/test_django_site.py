@@ -76,7 +76,7 @@ def shop(sandbox):
     options = {
         "SCENE_ID": sandbox.scene_id,
         "ENDPOINT": sandbox.endpoint,
-        "CREDENTIALS": (sandbox.access_key_id, sandbox.access_key_secret),
+        "ACCESS_KEY": (sandbox.access_key_id, sandbox.access_key_secret),
         "CALLBACK_SECRET": "a secret of sixteen and more",
         "PUBLIC_URL": url,
         "READ_TIMEOUT": 5,

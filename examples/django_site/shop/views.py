@@ -1,16 +1,18 @@
 import secrets
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from django.views.decorators.http import require_safe
 from facecert import FacecertError, InvalidParameter, alipay_link
 from facecert.contrib.django import conf
-from facecert.contrib.django.models import OPENED, SENT, open_verification
+from facecert.contrib.django.models import OPENED, SENT, UNKNOWN, open_verification
 from facecert.links import qr_svg
 from facecert.settings import is_loopback
 
@@ -24,6 +26,7 @@ WORDS = {
     "failed": "未通过",
     "expired": "已过期",
     "unopened": "没有打开",
+    "unclear": "待核实",
 }
 
 
@@ -60,8 +63,11 @@ def start(request):
         order.delete()
         form.add_error(field, "请核对后重新填写")
         return render(request, "shop/start.html", {"form": form}, status=400)
-    except FacecertError:
-        return render(request, "shop/unavailable.html", status=503)
+    except FacecertError as error:
+        # Perhaps it was done after all: then another try would open, and bill, a second one.
+        unclear = error.outcome == "unknown"
+        context = {"unclear": unclear, "number": number}
+        return render(request, "shop/unavailable.html", context, status=503)
     Order.objects.filter(number=number).update(certify_url=opened.certify_url)
     return redirect("order", number)
 
@@ -117,7 +123,10 @@ def _shown(order):
 def _state(order):
     verification = order.verification
     if verification is None:
-        return "preparing"
+        age = timezone.now() - order.created_at
+        return "preparing" if age < timedelta(minutes=1) else "unopened"
+    if verification.state == UNKNOWN and not verification.expired:
+        return "unclear"
     if verification.expired:
         try:
             verification.refresh()  # perhaps the callback was lost

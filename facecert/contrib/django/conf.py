@@ -6,26 +6,31 @@
         "SCENE_ID": "1000000006",                  # from the console
         "CALLBACK_SECRET": os.environ["…"],        # 16 characters or more; a list while changing it
         "PUBLIC_URL": "https://shop.example",      # where the platform reaches this site
-        # and, as the arguments of facecert.Client: CREDENTIALS, ENDPOINT, ENCRYPT, SM2_PUBLIC_KEY,
-        # CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS
+        # and, as the arguments of facecert.Client: ENDPOINT, ENCRYPT, SM2_PUBLIC_KEY,
+        # CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS, and ACCESS_KEY (``credentials`` there; by this
+        # name Django hides it on its debug page)
     }
 """
 
+import sys
 import threading
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 
+from ...callback import check_secrets
 from ...client import Client
+from ...redact import forget_frames
 
 #: Key of FACECERT -> argument of Client.
 ARGUMENTS = {
     "SCENE_ID": "scene_id",
     "ENDPOINT": "endpoint",
-    "CREDENTIALS": "credentials",
+    "ACCESS_KEY": "credentials",
     "ENCRYPT": "encrypt",
     "SM2_PUBLIC_KEY": "sm2_public_key",
     "CONNECT_TIMEOUT": "connect_timeout",
@@ -70,11 +75,23 @@ def client() -> Client:
     global _client
     with _lock:
         if _client is None:
-            given = options()
-            _client = Client(
-                **{ARGUMENTS[key]: value for key, value in given.items() if key in ARGUMENTS}
-            )
+            outer = sys.exc_info()[1]
+            try:
+                _client = _made()
+            except Exception as error:
+                # Error mails and debug pages show the variables of every frame.
+                forget_frames(error, outer)
+                raise error
         return _client
+
+
+def callback_secrets() -> Tuple[str, ...]:
+    """Return the secrets of the callbacks' tokens.
+
+    Raises:
+        InvalidParameter: there is none, or one is too short.
+    """
+    return check_secrets(options().get("CALLBACK_SECRET", ()))
 
 
 def callback_url() -> Optional[str]:
@@ -86,8 +103,18 @@ def callback_url() -> Optional[str]:
     given = options()
     if "PUBLIC_URL" not in given or "CALLBACK_SECRET" not in given:
         return None
+    base = str(given["PUBLIC_URL"]).rstrip("/")
+    del given
     path = str(reverse("facecert:callback", args=[_STAND_IN])).replace(_STAND_IN, "{order}")
-    return str(given["PUBLIC_URL"]).rstrip("/") + path
+    if urlsplit(base).path:
+        # PUBLIC_URL says where the site is; below it, the prefix would stand twice.
+        path = "/" + path[len(get_script_prefix()) :]
+    return base + path
+
+
+def _made() -> Client:
+    given = options()
+    return Client(**{ARGUMENTS[key]: value for key, value in given.items() if key in ARGUMENTS})
 
 
 def _forget(setting: str = "", **_: Any) -> None:

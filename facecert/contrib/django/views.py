@@ -1,6 +1,9 @@
 """The view that the platform calls. The page that the person comes back to is another: yours."""
 
-from django.db import transaction
+import logging
+from typing import Any
+
+from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
@@ -8,8 +11,14 @@ from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
 from ...errors import CallbackError, FacecertError, InvalidParameter
-from .conf import client
+from .conf import callback_secrets, client
 from .models import Verification
+from .signals import verified
+
+#: Bytes of a posted callback; a genuine one has a few hundred.
+LONGEST_BODY = 8192
+
+_log = logging.getLogger(__name__)
 
 
 @transaction.non_atomic_requests
@@ -19,35 +28,48 @@ from .models import Verification
 def callback(request: HttpRequest, order: str) -> HttpResponse:
     """Find out the truth about an order whose callback came.
 
-    200: it is known and stored. 403: forged. 404: no such order. 503: asking failed, or the
-    service does not say yet what the callback claims; the platform calls again. A receiver of
-    ``verified`` that raises makes it 500, and nothing is stored.
+    200: it is known and stored. 403: forged. 404: no such order. 503: asking failed, the service
+    does not say yet what the callback claims, or nothing listens; the platform calls again. A
+    receiver of ``verified`` that raises makes it 500, and nothing is stored.
     """
-    row = Verification.objects.filter(outer_order_no=order).first()
+    if _too_long(request):
+        return _text("Too long.", 413)
+    rows = Verification.objects.using(router.db_for_write(Verification))
+    row = rows.filter(outer_order_no=order).first()
     if row is None:
         return _text("No such order.", 404)
-    parameters = request.GET.copy()
-    parameters.update(request.POST)  # adds to the list of each: what comes in both is repeated
     try:
-        claim = parse_callback(parameters)
-        answer = client().confirm(
-            claim,
-            outer_order_no=order,
-            certify_id=row.certify_id or None,
-            scene_id=row.scene_id or None,
-        )
+        claim = parse_callback(_parameters(request))
+        claim.check(callback_secrets(), order, row.certify_id or None)
     except CallbackError as error:
         return _text(str(error), 403)
-    except FacecertError as error:
-        if not isinstance(error, InvalidParameter):  # which may come before the token is checked
-            row.note_certify_id(claim.certify_id)
+    except InvalidParameter:
+        return _text("There is no CALLBACK_SECRET.", 503)
+    # Proven, and worth keeping even if the question fails.
+    row.note_certify_id(claim.certify_id)
+    try:
+        answer = client().query(claim.certify_id, scene_id=row.scene_id or None)
+    except FacecertError:
         return _text("Could not ask. Call again.", 503)
     if claim.passed and not answer.passed and not row.final:
         # "F" also means "not yet": nobody's state is to become final by it.
-        row.note_certify_id(claim.certify_id)
         return _text("Not known yet. Call again.", 503)
+    if not verified.has_listeners(Verification):
+        _log.error("A callback came, and nothing is connected to facecert's signal verified.")
+        return _text("Nobody listens.", 503)
     row.settle(answer)
     return _text("ok", 200)
+
+
+def _parameters(request: HttpRequest) -> Any:
+    parameters = request.GET.copy()
+    parameters.update(request.POST)  # adds to the list of each: what comes in both is repeated
+    return parameters
+
+
+def _too_long(request: HttpRequest) -> bool:
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    return not length.isdecimal() or int(length) > LONGEST_BODY
 
 
 def _text(words: str, status: int) -> HttpResponse:

@@ -1,4 +1,6 @@
+import logging
 import pathlib
+import re
 import secrets
 import signal
 import sys
@@ -8,6 +10,14 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import connections
+
+
+def without_query(record):
+    """Keep callback tokens out of the access log."""
+    record.args = tuple(
+        re.sub(r"\?\S*", "", part) if isinstance(part, str) else part for part in record.args or ()
+    )
+    return True
 
 
 class Command(BaseCommand):
@@ -26,7 +36,7 @@ class Command(BaseCommand):
             settings.FACECERT.update(
                 SCENE_ID=sandbox.scene_id,
                 ENDPOINT=sandbox.endpoint,
-                CREDENTIALS=(sandbox.access_key_id, sandbox.access_key_secret),
+                ACCESS_KEY=(sandbox.access_key_id, sandbox.access_key_secret),
                 CALLBACK_SECRET=secrets.token_urlsafe(),
                 PUBLIC_URL="http://127.0.0.1:%d" % options["port"],
             )
@@ -34,4 +44,5 @@ class Command(BaseCommand):
             self.stdout.write("小店   http://127.0.0.1:%d/" % options["port"])
             self.stdout.write("沙箱   %s/   Ctrl-C 结束" % sandbox.endpoint)
             self.stdout.flush()
+            logging.getLogger("django.server").addFilter(without_query)
             call_command("runserver", "127.0.0.1:%d" % options["port"], use_reloader=False)

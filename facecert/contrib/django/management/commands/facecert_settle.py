@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
 from .....errors import FacecertError
 from ...models import FINAL, Verification
@@ -15,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Ask about one after the other; a question that fails is asked again next time."""
-        asked = settled = 0
+        asked = settled = failed = 0
         waiting = Verification.objects.exclude(state__in=FINAL).exclude(certify_id="")
         for verification in waiting.order_by("created_at").iterator():
             asked += 1
@@ -23,4 +23,11 @@ class Command(BaseCommand):
                 settled += verification.refresh()
             except FacecertError as error:
                 self.stderr.write("%s: %s" % (verification.outer_order_no, error))
+            except Exception as error:
+                # A receiver's trouble with one must not keep the others waiting.
+                failed += 1
+                name = type(error).__name__
+                self.stderr.write("%s: a receiver failed: %s" % (verification.outer_order_no, name))
         self.stdout.write("%d asked, %d settled" % (asked, settled))
+        if failed:
+            raise CommandError("%d could not be settled" % failed)
