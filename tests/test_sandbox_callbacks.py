@@ -114,3 +114,17 @@ def test_bug_redirects_and_nonsense_were_followed_or_ended_the_thread(
     ]  # fmt: skip
     whys = [one.why for one in sandbox.callbacks if one.certify_id == nonsense.certify_id]
     assert len(whys) == 3 and "UnicodeEncodeError" in whys[0]
+
+
+def test_bug_somebody_waited_for_a_thread_that_had_not_started(sandbox, client, app, person):
+    """facecert demo --page ended in a traceback, once in a hundred times."""
+    for _ in range(30):
+        opened = client.init(callback_url=app.url, **person)
+        submit = threading.Thread(target=sandbox.complete, args=(opened.certify_id,))
+        submit.start()
+        while not sandbox.is_submitted(opened.certify_id):
+            pass
+        before = len(app.called)
+        assert sandbox.wait_for_callbacks()
+        submit.join()
+        assert any(opened.certify_id in path for path in app.called), before

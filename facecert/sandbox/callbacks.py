@@ -40,22 +40,28 @@ class Caller:
     def __init__(self) -> None:
         self.tries: List[CallbackTry] = []
         self._threads: List[threading.Thread] = []
+        self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def call(self, verification: Verification) -> None:
         """Begin to call back about a submitted verification, if it has a callback URL."""
         if verification.callback_url is not None:
             thread = threading.Thread(target=self._call, args=(verification,), daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            with self._lock:
+                # Both at once: nobody may wait for a thread that has not started.
+                thread.start()
+                self._threads.append(thread)
 
     def wait(self, seconds: float) -> bool:
         """Wait until nobody is being called any more; False when the time was too short."""
         end = time.monotonic() + seconds
-        for thread in list(self._threads):
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
-        self._threads = [thread for thread in self._threads if thread.is_alive()]
-        return not self._threads
+        with self._lock:
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            return not self._threads
 
     def stop(self) -> None:
         """Try no more."""

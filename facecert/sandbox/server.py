@@ -168,8 +168,7 @@ class Sandbox:
 
     def is_submitted(self, certify_id: str) -> bool:
         """Tell whether the person did it, passed or not."""
-        verification = self._service.find(certify_id)
-        return verification is not None and not verification.open
+        return self._service.is_submitted(certify_id)
 
     def verifications(self) -> List[Verification]:
         """Return what was opened, the newest first."""

@@ -121,8 +121,9 @@ class Service:
             if self.expired(verification) or not verification.open:
                 return False
             verification.state = PASSED if passed else FAILED
-        self.submitted(verification)
-        return True
+            # Within the lock: who sees it submitted can wait for its callback.
+            self.submitted(verification)
+            return True
 
     def give_up(self, certify_id: str) -> None:
         """Leave without a submission; the person may come back until it expires."""
@@ -130,6 +131,12 @@ class Service:
             verification = self._verifications[certify_id]
             if verification.open and not self.expired(verification):
                 verification.state = GIVEN_UP
+
+    def is_submitted(self, certify_id: str) -> bool:
+        """Tell whether the person did it, passed or not."""
+        with self._lock:
+            verification = self._verifications.get(certify_id)
+            return verification is not None and not verification.open
 
     def expired(self, verification: Verification) -> bool:
         """Tell whether the 30 minutes are over."""

@@ -17,7 +17,11 @@ class Command(BaseCommand):
         """Ask about one after the other; a question that fails is asked again next time."""
         asked = settled = failed = 0
         waiting = Verification.objects.exclude(state__in=FINAL).exclude(certify_id="")
-        for verification in waiting.order_by("created_at").iterator():
+        # Keys first: a rollback ends an open cursor with some databases.
+        for key in list(waiting.order_by("created_at").values_list("pk", flat=True)):
+            verification = waiting.filter(pk=key).first()
+            if verification is None:
+                continue  # settled meanwhile
             asked += 1
             try:
                 settled += verification.refresh()
