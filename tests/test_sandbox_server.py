@@ -370,7 +370,7 @@ def test_calls_do_not_get_slower_with_their_number(sandbox, client, person):
             client.init(**person)
         return time.perf_counter() - start
 
-    first = min(seconds_for_100() for _ in range(2))
+    first = min(seconds_for_100() for _ in range(3))
     sandbox._gate._used_nonces.update((str(n), float("inf")) for n in range(200000))
     sandbox._service._order_numbers.update(str(n) for n in range(200000))
-    assert min(seconds_for_100() for _ in range(2)) < first * 3
+    assert min(seconds_for_100() for _ in range(3)) < first * 3
