@@ -74,10 +74,7 @@ def init_parameters(
         raise InvalidParameter("biz_code must be FACE or FACE_SDK", field="biz_code")
     if outer_order_no is None:
         outer_order_no = os.urandom(16).hex()
-    if not isinstance(outer_order_no, str) or not re.fullmatch(_ORDER_NO, outer_order_no):
-        raise InvalidParameter(
-            "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
-        )
+    check_order_no(outer_order_no)
     if any(len(text) >= 8 and text.lower() in outer_order_no.lower() for text in person.private):
         raise InvalidParameter(
             "outer_order_no must not hold the name or number: it is shown in logs and callbacks",
@@ -112,6 +109,15 @@ def init_parameters(
         private.append(callback_token)
     private += _add_extra(fields, extra or {})
     return ServiceParameters(fields, private=tuple(private))
+
+
+def check_order_no(outer_order_no: str) -> str:
+    """Return an order number: 1 to 32 ASCII letters and digits."""
+    if not isinstance(outer_order_no, str) or not re.fullmatch(_ORDER_NO, outer_order_no):
+        raise InvalidParameter(
+            "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
+        )
+    return outer_order_no
 
 
 def query_parameters(

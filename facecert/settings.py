@@ -120,10 +120,6 @@ def _truth(value: str, field: str) -> bool:
     raise InvalidParameter("%s must be 1 or 0" % field, field=field)
 
 
-def _sm2_key(value: str, field: str) -> PublicKey:
-    return PublicKey.parse(value, field)
-
-
 def _words(value: str, field: str) -> Tuple[str, ...]:
     return tuple(value.split())
 
@@ -133,7 +129,7 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_ENCRYPT": ("encrypt", _truth),
-    "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", _sm2_key),
+    "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", PublicKey.parse),
     "FACECERT_CALLBACK_SECRET": ("callback_secret", _words),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),

@@ -1,7 +1,6 @@
 """Verification: what the site must remember of each one. Nothing of it is personal."""
 
 import os
-import re
 from datetime import datetime, timedelta
 from typing import Any, Optional, Tuple
 
@@ -12,6 +11,7 @@ from django.utils import timezone
 from ...client import LIFETIME, Client
 from ...errors import UNKNOWN as OUTCOME_UNKNOWN
 from ...errors import FacecertError, InvalidParameter
+from ...params import check_order_no
 from ...results import InitResult, QueryResult
 from . import conf
 from .signals import verified
@@ -150,11 +150,7 @@ def open_verification(
     """
     try:
         client = client or conf.client()
-        order = init_fields.setdefault("outer_order_no", os.urandom(16).hex())
-        if not isinstance(order, str) or not re.fullmatch("[A-Za-z0-9]{1,32}", order):
-            raise InvalidParameter(
-                "outer_order_no must be 1 to 32 ASCII letters and digits", field="outer_order_no"
-            )
+        order = check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
         if init_fields.get("callback_url") is None:
             init_fields["callback_url"] = conf.callback_url()
         now = timezone.now()
