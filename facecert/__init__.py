@@ -1,8 +1,4 @@
-"""Real-person verification (fin_face_verify) with Alibaba Cloud, from the server's side.
-
-``init`` opens a verification and gives a URL, the person does it in Alipay, ``query`` says
-whether they passed. Start at ``Client``.
-"""
+"""Real-person verification (fin_face_verify) with Alibaba Cloud, from the server's side."""
 
 import logging
 
@@ -21,6 +17,7 @@ from .errors import (
     FacecertError,
     GatewayError,
     InvalidParameter,
+    LedgerError,
     NoAnswer,
     ServiceError,
     SignatureError,
@@ -33,8 +30,9 @@ from .sm2 import Ciphertext, encrypt
 __all__ = [
     "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
     "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
-    "InitResult", "InvalidParameter", "NoAnswer", "QueryResult", "ServiceError", "SignatureError",
-    "Throttled", "alipay_link", "confirm", "encrypt", "init", "parse_callback", "query",
+    "InitResult", "InvalidParameter", "LedgerError", "NoAnswer", "QueryResult", "ServiceError",
+    "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "parse_callback",
+    "query",
 ]  # fmt: skip
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

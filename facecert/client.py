@@ -2,20 +2,17 @@
 
 import os
 import sys
-from datetime import timedelta
 from typing import Any, Mapping, Optional, Union
 
-from . import params, results, settings
+from . import calls, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .credentials import Credentials
 from .errors import FacecertError
+from .lifecycle import Keeper
 from .person import person
 from .redact import forget_frames
 from .results import InitResult, QueryResult
 from .sm2 import PublicKey
-
-#: How long certify_id and certify_url are good for (help.aliyun.com 181863).
-LIFETIME = timedelta(minutes=30)
 
 
 class Client:
@@ -36,6 +33,7 @@ class Client:
         callback_secret: at least 16 characters known to your servers only; several while they are
             being exchanged, the new one first. Then ``init`` adds the callback token and the order
             number, and ``confirm`` checks them.
+        ledger: where every verification is kept: a URL for ``Ledger``, or any ``Keeper``.
 
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
@@ -55,22 +53,27 @@ class Client:
         connect_timeout: float = 5,
         read_timeout: float = 10,
         attempts: int = 3,
-        callback_secret: Optional[Secrets] = None
+        callback_secret: Optional[Secrets] = None,
+        ledger: Union[Keeper, str, None] = None
     ) -> None:
-        # Here and not above: importing facecert stays cheap.
-        from .gateway import Gateway
+        from .gateway import Gateway  # here: importing facecert stays cheap
         from .wire import Wire
 
         outer = sys.exc_info()[1]
         try:
             source = Credentials(credentials)
             self._callback_secrets = check_secrets(callback_secret) if callback_secret else ()
+            if isinstance(ledger, str):
+                from .ledger import Ledger
+
+                ledger = Ledger(ledger)
+            self.ledger = ledger
         except FacecertError as error:
             forget_frames(error, outer)
             raise error
         finally:
             # A crash report shows this frame's variables.
-            del credentials, callback_secret
+            del credentials, callback_secret, ledger
         self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
         self.encrypt = settings.check_truth(encrypt, "encrypt")
@@ -128,6 +131,7 @@ class Client:
 
         Raises:
             InvalidParameter: nothing was sent; ``field`` names the argument.
+            LedgerError: nothing was sent, because the ledger could not be written.
             NoAnswer, BadAnswer, GatewayError, ServiceError: where ``outcome`` is ``"unknown"``, a
                 verification may have been opened under the error's ``outer_order_no``.
             FacecertError: any other; nothing was opened.
@@ -152,14 +156,7 @@ class Client:
                 callback_secrets=self._callback_secrets,
                 loopback=settings.is_loopback(self.endpoint),
             )
-            return self._gateway.call(
-                parameters,
-                lambda answer, sent_at: results.read_init(
-                    answer,
-                    outer_order_no=str(parameters.outer_order_no),
-                    expires_at=sent_at + LIFETIME,
-                ),
-            )
+            return calls.init(self._gateway, parameters, self.ledger)
         except BaseException as error:  # a time-out's signal may strike anywhere
             forget_frames(error, outer)
             raise error
@@ -198,12 +195,7 @@ class Client:
                 enc_token=enc_token,
                 extra=extra,
             )
-            return self._gateway.call(
-                parameters,
-                lambda answer, sent_at: results.read_query(
-                    answer, certify_id=str(parameters.certify_id)
-                ),
-            )
+            return calls.query(self._gateway, parameters, self.ledger)
         except BaseException as error:
             forget_frames(error, outer)
             raise error
@@ -238,7 +230,14 @@ class Client:
             if not isinstance(callback, Callback):
                 callback = parse_callback(callback)
             callback.check(self._callback_secrets, outer_order_no, certify_id)
-            return self.query(callback.certify_id, scene_id=scene_id)
+            parameters = params.query_parameters(
+                callback.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
+            )
+            proven = {}
+            if self._callback_secrets:
+                order = outer_order_no or callback.outer_order_no
+                proven = {"outer_order_no": order, "claim": callback.passed}
+            return calls.query(self._gateway, parameters, self.ledger, **proven)
         except BaseException as error:
             forget_frames(error, outer)
             raise error

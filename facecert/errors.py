@@ -13,6 +13,7 @@
     |   |-- SignatureError    AccessKey id, secret and STS token do not fit together
     |   `-- ClockSkew         this machine's clock is off                          .skew_seconds
     |-- ServiceError          the service answered with a Code other than 200
+    |-- LedgerError           the ledger could not be read or written
     `-- CallbackError         not a callback, or its token is missing or wrong
 
 ``outcome`` says what became of the call: ``"not sent"`` (it never left this process),
@@ -162,3 +163,12 @@ class ServiceError(FacecertError):
 
 class CallbackError(FacecertError):
     """What came to the callback URL is not a callback, or does not prove its order."""
+
+
+class LedgerError(FacecertError):
+    """The ledger could not be read or written: a full disk, a lock, a database that is down.
+
+    From ``init`` it means that nothing was sent, because there would be no record of it.
+    """
+
+    retryable = True

@@ -73,6 +73,10 @@ class Gateway:
         self._sleep = time.sleep
         self._jitter = random.SystemRandom().random
 
+    def now(self) -> datetime:
+        """Return the time as an aware UTC datetime."""
+        return self._now()
+
     def call(
         self, parameters: ServiceParameters, read: Callable[[Answer, datetime], Result]
     ) -> Result:

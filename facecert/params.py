@@ -39,6 +39,7 @@ class ServiceParameters:
         #: True when sending it twice does no harm.
         self.repeatable = repeatable
         self.method: str = fields["method"]
+        self.scene_id: str = fields["sceneId"]
         self.outer_order_no: Optional[str] = fields.get("outerOrderNo")
         self.certify_id: Optional[str] = fields.get("certifyId")
 

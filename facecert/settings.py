@@ -124,6 +124,10 @@ def _words(value: str, field: str) -> Tuple[str, ...]:
     return tuple(value.split())
 
 
+def _as_it_is(value: str, field: str) -> str:
+    return value
+
+
 #: Environment variable -> (argument of Client, how to read it).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
@@ -134,6 +138,7 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
     "FACECERT_ATTEMPTS": ("attempts", _whole),
+    "FACECERT_LEDGER": ("ledger", _as_it_is),
 }
 
 

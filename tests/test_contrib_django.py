@@ -26,7 +26,11 @@ from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
 from facecert.contrib.django import conf, signals  # noqa: E402
-from facecert.contrib.django.models import Verification, open_verification  # noqa: E402
+from facecert.contrib.django.models import (  # noqa: E402
+    ModelLedger,
+    Verification,
+    open_verification,
+)
 
 SECRET = "a secret of sixteen and more"
 PUBLIC = "https://shop.example"
@@ -100,14 +104,14 @@ def test_opening_stores_the_row_and_sends_our_callback_url(sandbox, options, per
 def test_the_row_is_committed_before_anything_is_sent(options, person, monkeypatch):
     seen = []
 
-    def look(**fields):
+    def look(parameters, read):
         with sqlite3.connect(connection.settings_dict["NAME"]) as other:
             sql = "select state from facecert_verification where outer_order_no = ?"
-            seen.extend(other.execute(sql, [fields["outer_order_no"]]).fetchall())
+            seen.extend(other.execute(sql, [parameters.outer_order_no]).fetchall())
         other.close()
         raise facecert.NoAnswer("cut off")
 
-    monkeypatch.setattr(conf.client(), "init", look)
+    monkeypatch.setattr(conf.client()._gateway, "call", look)
     with pytest.raises(facecert.NoAnswer):
         open_verification(outer_order_no="order1", **person)
     assert seen == [("sent",)]
@@ -140,6 +144,25 @@ def test_what_was_not_sent_leaves_no_row(options, person):
         with pytest.raises(facecert.InvalidParameter):
             open_verification(**wrong)
     assert not Verification.objects.exists()
+
+
+def test_an_order_number_that_was_refused_may_be_used_again(sandbox, options, person):
+    sandbox.fail("throttled", times=3)
+    with pytest.raises(facecert.Throttled):
+        open_verification(outer_order_no="order1", **person)
+    row, opened = open_verification(outer_order_no="order1", **person)
+    assert (row.state, row.certify_id) == ("opened", opened.certify_id)
+    assert Verification.objects.count() == 1
+
+
+def test_the_table_is_a_ledger_for_any_client(sandbox, options, person, heard):
+    with sandbox.client(ledger=ModelLedger()) as client:
+        opened = client.init(outer_order_no="order1", **person)
+        client.query(opened.certify_id)
+        assert Verification.objects.get().state == "opened" and heard == []
+        sandbox.complete(opened.certify_id)
+        client.query(opened.certify_id)
+    assert Verification.objects.get().state == "passed" and heard == [("passed", True)]
 
 
 def test_an_order_number_opens_once(sandbox, opened, person):
@@ -355,10 +378,12 @@ def test_delivered_at_the_same_instant_the_signal_fires_once(sandbox, opened, he
 def test_it_comes_before_the_answer_of_init_was_stored(
     sandbox, options, person, heard, monkeypatch
 ):
-    client, init = conf.client(), conf.client().init
+    gateway, call = conf.client()._gateway, conf.client()._gateway.call
 
-    def answered_late(**fields):
-        opened = init(**fields)
+    def answered_late(parameters, read):
+        opened = call(parameters, read)
+        if parameters.method == "query":
+            return opened
         sandbox.complete(opened.certify_id)
         row = Verification.objects.get(outer_order_no=opened.outer_order_no)
         assert (row.state, row.certify_id) == ("sent", "")
@@ -366,7 +391,7 @@ def test_it_comes_before_the_answer_of_init_was_stored(
         assert deliver(row.outer_order_no, genuine(row)).status_code == 200
         return opened
 
-    monkeypatch.setattr(client, "init", answered_late)
+    monkeypatch.setattr(gateway, "call", answered_late)
     row, opened = open_verification(**person)
     assert (row.state, row.certify_id) == ("passed", opened.certify_id)
     assert row.request_id == opened.request_id and heard == [("passed", True)]
@@ -375,15 +400,16 @@ def test_it_comes_before_the_answer_of_init_was_stored(
 def test_it_comes_though_the_answer_of_init_was_lost(
     sandbox, options, person, heard, monkeypatch
 ):
-    init = conf.client().init
+    call = conf.client()._gateway.call
 
-    def lost(**fields):
-        init(**fields)
+    def lost(parameters, read):
+        call(parameters, read)
         raise facecert.NoAnswer("cut off")
 
-    monkeypatch.setattr(conf.client(), "init", lost)
-    with pytest.raises(facecert.NoAnswer):
-        open_verification(**person)
+    with monkeypatch.context() as patch:
+        patch.setattr(conf.client()._gateway, "call", lost)
+        with pytest.raises(facecert.NoAnswer):
+            open_verification(**person)
     row = Verification.objects.get()
     assert (row.state, row.certify_id) == ("unknown", "")
     row.certify_id = sandbox.verifications()[0].certify_id

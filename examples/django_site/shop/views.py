@@ -12,7 +12,8 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 from django.views.decorators.http import require_safe
 from facecert import FacecertError, InvalidParameter, alipay_link
 from facecert.contrib.django import conf
-from facecert.contrib.django.models import OPENED, SENT, UNKNOWN, open_verification
+from facecert.contrib.django.models import open_verification
+from facecert.lifecycle import OPENED, SENT, UNKNOWN
 from facecert.links import qr_svg
 from facecert.settings import is_loopback
 

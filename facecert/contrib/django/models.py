@@ -1,33 +1,21 @@
 """Verification: what the site must remember of each one. Nothing of it is personal."""
 
+import copy
 import os
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Optional, Tuple
 
 from django.conf import settings
 from django.db import models, router, transaction
 from django.utils import timezone
 
-from ...client import LIFETIME, Client
-from ...errors import UNKNOWN as OUTCOME_UNKNOWN
-from ...errors import FacecertError, InvalidParameter
+from ... import lifecycle
+from ...client import Client
+from ...lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, Keeper, Opening
 from ...params import check_order_no
 from ...results import InitResult, QueryResult
 from . import conf
 from .signals import verified
-
-SENT = "sent"
-OPENED = "opened"
-REFUSED = "refused"
-UNKNOWN = "unknown"
-PASSED = "passed"
-FAILED = "failed"
-
-#: How long after the 30 minutes "not passed" still may mean "not yet".
-GRACE = timedelta(minutes=5)
-
-#: States that never change again.
-FINAL = (PASSED, FAILED)
 
 
 class Verification(models.Model):
@@ -47,7 +35,7 @@ class Verification(models.Model):
     state = models.CharField(
         max_length=8,
         default=SENT,
-        choices=[(state, state) for state in (SENT, OPENED, REFUSED, UNKNOWN, PASSED, FAILED)],
+        choices=[(state, state) for state in STATES],
     )
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
@@ -88,7 +76,7 @@ class Verification(models.Model):
             changed = rows.exclude(state__in=FINAL).filter(
                 certify_id__in=("", answer.certify_id)
             ).update(
-                state=PASSED if answer.passed else FAILED,
+                state=PASSED if answer.passed else lifecycle.FAILED,
                 certify_id=answer.certify_id,
                 decided_at=timezone.now(),
             )  # fmt: skip
@@ -112,16 +100,66 @@ class Verification(models.Model):
             FacecertError: the question failed; asking again does no harm.
         """
         if not self.final and self.certify_id:
-            # Before asking; and our clock began to count before the service's did.
-            over = timezone.now() >= self.expires_at + GRACE
+            asked_at = timezone.now()
             answer = (client or conf.client()).query(self.certify_id, scene_id=self.scene_id)
-            if answer.passed or over:
+            if lifecycle.outcome(answer, asked_at=asked_at, expires_at=self.expires_at):
                 self.settle(answer)
         return self.final
 
     def note_certify_id(self, certify_id: str) -> None:
         """Store the id that a genuine callback told before init's answer was stored."""
         _rows(self).filter(certify_id="").update(certify_id=certify_id)
+
+
+class ModelLedger(Keeper):
+    """The site's table of verifications as a client's ledger."""
+
+    def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
+        """Make the row.
+
+        Raises:
+            IntegrityError: there is one with this order number, and it is not ``refused``.
+        """
+        fresh = {
+            "scene_id": scene_id,
+            "state": SENT,
+            "request_id": "",
+            "created_at": _for_database(sent_at),
+            "expires_at": _for_database(sent_at + LIFETIME),
+        }
+        refused = Verification.objects.filter(outer_order_no=outer_order_no, state=REFUSED)
+        if not refused.update(**fresh):
+            Verification.objects.create(outer_order_no=outer_order_no, **fresh)
+
+    def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
+        """Store what came of init."""
+        row = Verification.objects.get(outer_order_no=outer_order_no)
+        rows = _rows(row)
+        rows.update(request_id=(opening.request_id or "")[:64])
+        if opening.expires_at:
+            rows.update(expires_at=_for_database(opening.expires_at))
+        rows.filter(state=SENT).update(state=opening.state)
+        if opening.certify_id:
+            row.note_certify_id(opening.certify_id)
+
+    def keep_answer(
+        self,
+        answer: QueryResult,
+        *,
+        asked_at: datetime,
+        outer_order_no: Optional[str] = None,
+        claim: Optional[bool] = None
+    ) -> None:
+        """Settle the verification, and send ``verified``."""
+        mine = models.Q(certify_id=answer.certify_id)
+        if outer_order_no is not None:
+            mine |= models.Q(certify_id="", outer_order_no=outer_order_no)
+        for row in Verification.objects.filter(mine).exclude(state__in=FINAL):
+            row.note_certify_id(answer.certify_id)
+            if lifecycle.outcome(
+                answer, asked_at=_for_database(asked_at), expires_at=row.expires_at, claim=claim
+            ):
+                row.settle(answer)
 
 
 def open_verification(
@@ -146,53 +184,20 @@ def open_verification(
     Raises:
         InvalidParameter: nothing was sent, and there is no row.
         FacecertError: any other. The row is ``unknown`` if the error's outcome is, or ``refused``.
-        IntegrityError: there is a verification with this ``outer_order_no``; nothing was sent.
+        IntegrityError: there is a verification with this ``outer_order_no`` that was not
+            refused; nothing was sent.
     """
     try:
-        client = client or conf.client()
         order = check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
         if init_fields.get("callback_url") is None:
             init_fields["callback_url"] = conf.callback_url()
-        now = timezone.now()
-        row = Verification.objects.create(
-            outer_order_no=order,
-            scene_id=str(init_fields.get("scene_id") or client.scene_id or "")[:32],
-            created_at=now,
-            expires_at=now + LIFETIME,
-        )
-        try:
-            opened = client.init(**init_fields)
-        except InvalidParameter:
-            row.delete()
-            raise
-        except FacecertError as error:
-            state = UNKNOWN if error.outcome == OUTCOME_UNKNOWN else REFUSED
-            _store(row, state, getattr(error, "certify_id", None), error.request_id)
-            raise
-        _store(row, OPENED, opened.certify_id, opened.request_id, opened.expires_at)
-        return row, opened
+        keeping = copy.copy(client or conf.client())
+        keeping.ledger = ModelLedger()
+        opened = keeping.init(**init_fields)
+        return Verification.objects.get(outer_order_no=order), opened
     finally:
         # A crash report shows this frame's variables.
         del init_fields
-
-
-def _store(
-    row: Verification,
-    state: str,
-    certify_id: Optional[str],
-    request_id: Optional[str],
-    expires_at: Optional[datetime] = None,
-) -> None:
-    """Store what is known of an init, beside what a fast callback may have stored already."""
-    rows = _rows(row)
-    rows.update(
-        request_id=(request_id or "")[:64],
-        expires_at=_for_database(expires_at) if expires_at else row.expires_at,
-    )
-    rows.filter(state=SENT).update(state=state)
-    if certify_id:
-        row.note_certify_id(certify_id)
-    row.refresh_from_db(using=rows.db)
 
 
 def _rows(row: Verification) -> Any:

@@ -5,12 +5,14 @@ from typing import Any
 
 from django.db import router, transaction
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
 from ...errors import CallbackError, FacecertError, InvalidParameter
+from ...lifecycle import outcome
 from .conf import callback_secrets, client
 from .models import Verification
 from .signals import verified
@@ -47,11 +49,14 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text("There is no CALLBACK_SECRET.", 503)
     # Proven, and worth keeping even if the question fails.
     row.note_certify_id(claim.certify_id)
+    asked_at = timezone.now()
     try:
         answer = client().query(claim.certify_id, scene_id=row.scene_id or None)
     except FacecertError:
         return _text("Could not ask. Call again.", 503)
-    if claim.passed and not answer.passed and not row.final:
+    if not row.final and not outcome(
+        answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim.passed
+    ):
         # "F" also means "not yet": nobody's state is to become final by it.
         return _text("Not known yet. Call again.", 503)
     if not verified.has_listeners(Verification):

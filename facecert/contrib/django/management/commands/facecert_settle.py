@@ -5,7 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from .....errors import FacecertError
-from ...models import FINAL, Verification
+from .....lifecycle import FINAL
+from ...models import Verification
 
 
 class Command(BaseCommand):
