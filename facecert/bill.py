@@ -5,14 +5,15 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any, Iterable, Iterator, Optional, Set
 
-import sqlalchemy
-from sqlalchemy import select
-
 from .errors import InvalidParameter
 from .ledger import Ledger
 from .lifecycle import FINAL, GRACE, OPENED
+from .params import check_certify_id
 from .tables import Entry, bill_lines
 from .tables import verifications as table
+
+# Below tables, which says what to do where SQLAlchemy is missing.
+from sqlalchemy import func, select
 
 #: Alibaba Cloud's months begin at midnight in China.
 CHINA = timezone(timedelta(hours=8))
@@ -51,15 +52,16 @@ class Bill:
             How many are new.
 
         Raises:
+            InvalidParameter: one of them is no certify_id.
             LedgerError: it could not be written. Adding the same lines again does no harm.
         """
         new = 0
         source = iter(certify_ids)
         while True:
-            page = list(islice(source, _PAGE))
+            page = [check_certify_id(one) for one in islice(source, _PAGE)]
             if not page:
                 return new
-            with self._ledger.writing() as connection:
+            with self._ledger.database.writing() as connection:
                 fresh = sorted(set(page) - self._kept(connection, page))
                 if fresh:
                     rows = [{"certify_id": one, "month": self.month} for one in fresh]
@@ -68,8 +70,8 @@ class Bill:
 
     def count(self) -> int:
         """Return how many lines the bill has."""
-        lines = select(sqlalchemy.func.count()).select_from(bill_lines)
-        with self._ledger.reading() as connection:
+        lines = select(func.count()).select_from(bill_lines)
+        with self._ledger.database.reading() as connection:
             return int(connection.execute(lines.where(self._mine())).scalar() or 0)
 
     def missing_here(self) -> Iterator[str]:
@@ -83,7 +85,7 @@ class Bill:
                 .order_by(bill_lines.c.certify_id)
                 .limit(_PAGE)
             )
-            with self._ledger.reading() as connection:
+            with self._ledger.database.reading() as connection:
                 page = [str(line[0]) for line in connection.execute(lines)]
             yield from page
             if len(page) < _PAGE:

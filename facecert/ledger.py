@@ -5,20 +5,16 @@ and an id that was lost cannot be asked for again.
 """
 
 import logging
-import os
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, Optional, Sequence
 
-import sqlalchemy
-from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-
 from . import lifecycle
+from .database import Database, RowExists
 from .errors import InvalidParameter, LedgerError
 from .lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, Keeper, Opening
 from .results import QueryResult
-from .tables import Entry, open_engine, read_url
+from .tables import Entry
 from .tables import verifications as table
 
 _PAGE = 500
@@ -42,11 +38,10 @@ class Ledger(Keeper):
     """
 
     def __init__(self, url: str) -> None:
-        self._url = read_url(url)
-        self._engines: Dict[int, Engine] = {}
+        self.database = Database(url)
 
     def __repr__(self) -> str:
-        return "<facecert.ledger.Ledger %s>" % self._url.render_as_string(hide_password=True)
+        return "<facecert.ledger.Ledger %r>" % self.database
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
         """Make the row durable before init is sent.
@@ -65,12 +60,13 @@ class Ledger(Keeper):
             "expires_at": sent_at + LIFETIME,
         }
         try:
-            with self.writing() as connection:
-                connection.execute(table.insert().values(outer_order_no=outer_order_no, **fresh))
+            with self.database.writing() as connection:
+                row = table.insert().values(outer_order_no=outer_order_no, **fresh)
+                connection.execute(row)
             return
-        except IntegrityError:
+        except RowExists:
             pass  # There is a row. Two that come at once cannot both find it refused.
-        with self.writing() as connection:
+        with self.database.writing() as connection:
             again = table.update().where(
                 table.c.outer_order_no == outer_order_no, table.c.state == REFUSED
             )
@@ -86,12 +82,14 @@ class Ledger(Keeper):
         told: Dict[str, Any] = {"request_id": _cut(opening.request_id), "code": _cut(opening.code)}
         if opening.expires_at:
             told["expires_at"] = opening.expires_at
-        with self._logging(outer_order_no, opening.certify_id), self.writing() as connection:
-            connection.execute(row.values(**told))
-            connection.execute(row.where(table.c.state == SENT).values(state=opening.state))
-            if opening.certify_id:
-                missing = row.where(table.c.certify_id.is_(None))
-                connection.execute(missing.values(certify_id=_cut(opening.certify_id)))
+        news = [row.values(**told), row.where(table.c.state == SENT).values(state=opening.state)]
+        if opening.certify_id:
+            missing = row.where(table.c.certify_id.is_(None))
+            news.append(missing.values(certify_id=opening.certify_id))
+        with self._logging(outer_order_no, opening.certify_id):
+            with self.database.writing() as connection:
+                for statement in news:
+                    connection.execute(statement)
 
     def keep_answer(
         self,
@@ -109,7 +107,7 @@ class Ledger(Keeper):
             mine = mine | orphan
         open_ = table.c.state != PASSED if answer.passed else table.c.state.not_in(FINAL)
         with self._logging(outer_order_no, answer.certify_id):
-            with self.reading() as connection:
+            with self.database.reading() as connection:
                 found = connection.execute(table.select().where(mine, open_)).all()
             for row in found:
                 state = lifecycle.outcome(
@@ -121,7 +119,7 @@ class Ledger(Keeper):
                 elif row.certify_id is not None:
                     continue
                 one = table.update().where(table.c.outer_order_no == row.outer_order_no, open_)
-                with self.writing() as connection:
+                with self.database.writing() as connection:
                     connection.execute(one.values(**news))
 
     def get(self, outer_order_no: str) -> Optional[Entry]:
@@ -172,56 +170,27 @@ class Ledger(Keeper):
 
     def close(self) -> None:
         """Close this process's connections. A later use opens new ones."""
-        engine = self._engines.pop(os.getpid(), None)
-        if engine is not None:
-            engine.dispose()
+        self.database.close()
 
     def pages(self, wanted: Any) -> Iterator[Entry]:
         """Yield the rows that an SQL condition describes, oldest first.
 
         No cursor stays open between pages: whoever reads may write as well.
         """
-        after: Any = sqlalchemy.true()
+        rows = table.select().where(wanted).order_by(table.c.sent_at, table.c.outer_order_no)
+        page = rows.limit(_PAGE)
         while True:
-            rows = (
-                table.select()
-                .where(wanted, after)
-                .order_by(table.c.sent_at, table.c.outer_order_no)
-                .limit(_PAGE)
-            )
-            with self.reading() as connection:
-                page = [Entry(*row) for row in connection.execute(rows)]
-            yield from page
-            if len(page) < _PAGE:
+            with self.database.reading() as connection:
+                entries = [Entry(*row) for row in connection.execute(page)]
+            yield from entries
+            if len(entries) < _PAGE:
                 return
-            last = page[-1]
-            same = table.c.sent_at == last.sent_at
-            after = (table.c.sent_at > last.sent_at) | (
-                same & (table.c.outer_order_no > last.outer_order_no)
+            last = entries[-1]
+            later = (table.c.sent_at > last.sent_at) | (
+                (table.c.sent_at == last.sent_at)
+                & (table.c.outer_order_no > last.outer_order_no)
             )
-
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a connection to read with.
-
-        Raises:
-            LedgerError: the database's own trouble.
-        """
-        with _as_ledger_error("read"):
-            with self._engine().connect() as connection:
-                yield connection
-
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that is committed at the end.
-
-        Raises:
-            LedgerError: the database's own trouble.
-            IntegrityError: there is such a row.
-        """
-        with _as_ledger_error("written"):
-            with self._engine().begin() as connection:
-                yield connection
+            page = rows.where(later).limit(_PAGE)
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:
@@ -235,28 +204,6 @@ class Ledger(Keeper):
                 outer_order_no,
                 certify_id,
             )
-
-    def _engine(self) -> Engine:
-        process = os.getpid()
-        engine = self._engines.get(process)
-        if engine is None:
-            # A parent's engine stays referred to: closing its connections would close the parent's.
-            engine = self._engines.setdefault(process, open_engine(self._url))
-        return engine
-
-
-@contextmanager
-def _as_ledger_error(done: str) -> Iterator[None]:
-    try:
-        yield
-    except IntegrityError:
-        raise
-    except SQLAlchemyError as error:
-        said = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
-        raise LedgerError(
-            "The ledger could not be %s: %s. Nothing is wrong with the service; look after the"
-            " ledger's database." % (done, said.partition("\n")[0].rstrip("."))
-        ) from error
 
 
 def _cut(text: Optional[str]) -> Optional[str]:

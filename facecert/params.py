@@ -121,6 +121,20 @@ def check_order_no(outer_order_no: str) -> str:
     return outer_order_no
 
 
+def check_certify_id(certify_id: str) -> str:
+    """Return a verification's id; lenient, as only a field report says what it looks like.
+
+    Raises:
+        InvalidParameter: it has other than 1 to 64 letters, digits, ``_`` and ``-``.
+    """
+    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
+        raise InvalidParameter(
+            "certify_id must be the id that init returned (32 hexadecimal characters)",
+            field="certify_id",
+        )
+    return certify_id
+
+
 def query_parameters(
     certify_id: str,
     *,
@@ -133,12 +147,11 @@ def query_parameters(
     Raises:
         InvalidParameter: naming the field, never showing its value.
     """
-    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
-        raise InvalidParameter(
-            "certify_id must be the id that init returned (32 hexadecimal characters)",
-            field="certify_id",
-        )
-    fields = {"method": "query", "certifyId": certify_id, "sceneId": check_scene_id(scene_id)}
+    fields = {
+        "method": "query",
+        "certifyId": check_certify_id(certify_id),
+        "sceneId": check_scene_id(scene_id),
+    }
     private = _add_extra(fields, extra or {})
     if enc_token is not None:
         if not isinstance(enc_token, str) or not re.fullmatch("[A-Za-z0-9+/]{342}==", enc_token):

@@ -1,27 +1,19 @@
-"""The ledger's tables, and the engine that reaches them. Nothing in them is personal."""
+"""The ledger's tables. Nothing in them is personal."""
 
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, Optional
 
-from .errors import DependencyError, InvalidParameter
+from .errors import DependencyError
 
 try:
-    import sqlalchemy
     from sqlalchemy import Column, DateTime, Index, MetaData, String, Table
     from sqlalchemy.dialects import mysql
-    from sqlalchemy.engine import URL, Engine, make_url
-    from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError
-    from sqlalchemy.exc import OperationalError
-    from sqlalchemy.pool import NullPool
     from sqlalchemy.types import TypeDecorator
 except ImportError as error:
     raise DependencyError(
         "The ledger needs SQLAlchemy 1.4 or later. Install it with:"
         ' python -m pip install "SQLAlchemy>=1.4"'
     ) from error
-
-#: Seconds that SQLite waits for another process's lock.
-LONGEST_LOCK = 10
 
 
 class _UTC(TypeDecorator):  # type: ignore[type-arg]
@@ -86,70 +78,3 @@ bill_lines = Table(
     Column("certify_id", _text(64), primary_key=True),
     Column("month", _text(7), primary_key=True),
 )
-
-
-def read_url(url: str) -> URL:
-    """Return a database's URL; what has no ``://`` is the path of an SQLite file.
-
-    Raises:
-        InvalidParameter: it is none, or a database in memory, which would keep nothing.
-    """
-    try:
-        parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
-    except (ArgumentError, ValueError):
-        # Not chained: the words would quote the password.
-        parsed = None
-    if parsed is None:
-        raise InvalidParameter(
-            "ledger must be a path, or a URL such as postgresql://user:password@host/database",
-            field="ledger",
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise InvalidParameter(
-            "ledger must be a file or a server: a database in memory keeps nothing", field="ledger"
-        )
-    return parsed
-
-
-def open_engine(url: URL) -> Engine:
-    """Return an engine whose tables are there.
-
-    Raises:
-        DependencyError: the database's driver is not installed.
-        sqlalchemy.exc.DBAPIError: the database's own trouble.
-    """
-    options: Any = {"pool_pre_ping": True}
-    if url.get_backend_name() == "sqlite":
-        options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
-    try:
-        engine = sqlalchemy.create_engine(url, **options)
-    except (ImportError, NoSuchModuleError) as error:
-        raise DependencyError(
-            "The ledger's database %s needs a driver that is not installed (%s)."
-            " Install it, for PostgreSQL: python -m pip install psycopg2-binary"
-            % (url.get_backend_name(), error)
-        ) from error
-    _create_tables(engine)
-    if url.get_backend_name() == "sqlite":
-        _let_readers_read(engine)
-    return engine
-
-
-def _create_tables(engine: Engine) -> None:
-    try:
-        metadata.create_all(engine)
-    except DBAPIError as error:
-        # Another process made them at the same moment; whoever asks again finds them.
-        if not isinstance(error, IntegrityError) and "exist" not in str(error.orig):
-            raise
-        metadata.create_all(engine)
-
-
-def _let_readers_read(engine: Engine) -> None:
-    """Have SQLite's readers and its one writer not wait for each other. It stays with the file."""
-    with engine.connect() as connection:
-        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-            try:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            except OperationalError:
-                pass  # Another process is at work; without it they wait, nothing else.

@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
+from postgresql import postgresql  # noqa: F401  (a fixture)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):

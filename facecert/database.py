@@ -1,0 +1,154 @@
+"""The ledger's database: its connections, and what is said when it cannot be used."""
+
+import os
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator
+
+from .errors import DependencyError, InvalidParameter, LedgerError
+from .tables import metadata
+
+# Below tables, which says what to do where SQLAlchemy is missing.
+import sqlalchemy
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.pool import NullPool
+
+#: Seconds that SQLite waits for another process's lock.
+LONGEST_LOCK = 10
+
+
+class RowExists(Exception):
+    """There is a row with this key."""
+
+
+class Database:
+    """Connections to the database. May be shared by threads; after a fork the child opens its own.
+
+    Args:
+        url: as SQLAlchemy writes it, or the path of an SQLite file. Missing tables are made.
+            Nothing is opened before it is used.
+
+    Raises:
+        InvalidParameter: it is no URL, or a database in memory.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = _read_url(url)
+        self._engines: Dict[int, Engine] = {}
+
+    def __repr__(self) -> str:
+        return self._url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection to read with.
+
+        Raises:
+            LedgerError: the database's own trouble.
+        """
+        with _as_ledger_error("read"):
+            with self._engine().connect() as connection:
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection in a transaction that is committed at the end.
+
+        Raises:
+            LedgerError: the database's own trouble.
+            RowExists: what was inserted has another row's key.
+        """
+        with _as_ledger_error("written"):
+            with self._engine().begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Close this process's connections. A later use opens new ones."""
+        engine = self._engines.pop(os.getpid(), None)
+        if engine is not None:
+            engine.dispose()
+
+    def _engine(self) -> Engine:
+        process = os.getpid()
+        engine = self._engines.get(process)
+        if engine is None:
+            # A parent's engine stays referred to: closing its connections would close the parent's.
+            engine = self._engines.setdefault(process, _open_engine(self._url))
+        return engine
+
+
+@contextmanager
+def _as_ledger_error(done: str) -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        raise RowExists from error
+    except SQLAlchemyError as error:
+        said = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
+        raise LedgerError(
+            "The ledger could not be %s: %s. Nothing is wrong with the service; look after the"
+            " ledger's database." % (done, said.partition("\n")[0].rstrip("."))
+        ) from error
+
+
+def _read_url(url: str) -> URL:
+    try:
+        parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
+    except (ArgumentError, ValueError):
+        # Not chained: the words would quote the password.
+        parsed = None
+    if parsed is None:
+        raise InvalidParameter(
+            "ledger must be a path, or a URL such as postgresql://user:password@host/database",
+            field="ledger",
+        )
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InvalidParameter(
+            "ledger must be a file or a server: a database in memory keeps nothing", field="ledger"
+        )
+    return parsed
+
+
+def _open_engine(url: URL) -> Engine:
+    options: Any = {"pool_pre_ping": True}
+    if url.get_backend_name() == "sqlite":
+        options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
+    try:
+        engine = sqlalchemy.create_engine(url, **options)
+    except (ImportError, NoSuchModuleError) as error:
+        raise DependencyError(
+            "The ledger's database needs a driver that is not installed: %s. Install one (for"
+            " PostgreSQL: python -m pip install psycopg2-binary), and name it in the URL"
+            " (postgresql+psycopg2://...)." % error
+        ) from error
+    _create_tables(engine)
+    if url.get_backend_name() == "sqlite":
+        _let_readers_read(engine)
+    return engine
+
+
+def _create_tables(engine: Engine) -> None:
+    try:
+        metadata.create_all(engine)
+    except DBAPIError as error:
+        # Another process made them at the same moment; whoever asks again finds them.
+        if not isinstance(error, IntegrityError) and "exist" not in str(error.orig):
+            raise
+        metadata.create_all(engine)
+
+
+def _let_readers_read(engine: Engine) -> None:
+    """Have SQLite's readers and its one writer not wait for each other. It stays with the file."""
+    with engine.connect() as connection:
+        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            except OperationalError:
+                pass  # Another process is at work; without it they wait, nothing else.

@@ -1,0 +1,54 @@
+"""A real PostgreSQL for the tests of the ledger, reached by a socket in a temporary folder.
+
+Without its programs those tests are skipped; with ``CI`` set that is a failure.
+"""
+
+import glob
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+
+import pytest
+
+
+def _programs():
+    found = shutil.which("initdb")
+    # Debian keeps them out of the PATH.
+    folders = [os.path.dirname(found)] if found else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    return pathlib.Path(folders[-1]) if folders else None
+
+
+def _as_its_user(command):
+    """PostgreSQL does not run as root."""
+    return ["runuser", "-u", "postgres", "--"] + command if os.getuid() == 0 else command
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """The URL of an empty database."""
+    programs = _programs()
+    if programs is None:
+        assert not os.environ.get("CI"), "PostgreSQL is missing"
+        pytest.skip("PostgreSQL is not installed")
+    pytest.importorskip("psycopg2", reason="PostgreSQL's driver is not installed")
+    folder = tempfile.mkdtemp(prefix="facecert-pg-", dir="/tmp")  # a socket's path must be short
+    if os.getuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+
+    def run(program, *arguments):
+        command = [str(programs / program), "-D", folder + "/data"] + list(arguments)
+        subprocess.run(
+            _as_its_user(command), check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120
+        )
+
+    try:
+        run("initdb", "-A", "trust", "-U", "ledger", "--no-sync", "-E", "UTF8", "--locale=C")
+        options = "-k %s -c listen_addresses='' -c max_connections=200" % folder
+        run("pg_ctl", "-w", "-o", options, "-l", folder + "/log", "start")
+        yield "postgresql+psycopg2://ledger:canary-password@/postgres?host=" + folder
+    finally:
+        if os.path.exists(folder + "/data/postmaster.pid"):
+            run("pg_ctl", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
