@@ -22,6 +22,11 @@ class _UTC(TypeDecorator):  # type: ignore[type-arg]
     impl = DateTime
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """MySQL would round to whole seconds."""
+        exact = dialect.name in ("mysql", "mariadb")
+        return dialect.type_descriptor(mysql.DATETIME(fsp=6) if exact else DateTime())
+
     def process_bind_param(self, value: Optional[datetime], dialect: Any) -> Optional[datetime]:
         return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
 

@@ -1,0 +1,91 @@
+import datetime
+
+import pytest
+
+import facecert
+from facecert.lifecycle import LIFETIME, Opening
+
+pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+from facecert import bill as bill_module  # noqa: E402
+from facecert.bill import CHINA, Bill  # noqa: E402
+from facecert.ledger import Ledger  # noqa: E402
+
+MINUTE = datetime.timedelta(minutes=1)
+OCTOBER = datetime.datetime(2026, 10, 1, tzinfo=CHINA)
+NOVEMBER = datetime.datetime(2026, 11, 1, tzinfo=CHINA)
+LATER = NOVEMBER + datetime.timedelta(days=9)
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Ledger(str(tmp_path / "ledger.db"))
+    yield ledger
+    ledger.close()
+
+
+def keep(ledger, order, sent_at, state, certify_id="same"):
+    certify_id = "c" + order if certify_id == "same" else certify_id
+    ledger.keep_sent(order, scene_id="1", sent_at=sent_at)
+    ledger.keep_opening(order, Opening(state, certify_id, expires_at=sent_at + LIFETIME))
+
+
+def orders(entries):
+    return [entry.outer_order_no for entry in entries]
+
+
+def test_what_stands_on_one_side_only(ledger):
+    keep(ledger, "billed", OCTOBER, "passed")
+    keep(ledger, "unbilled", OCTOBER + MINUTE, "passed")
+    keep(ledger, "unbilledF", OCTOBER + 2 * MINUTE, "failed")
+    keep(ledger, "left", OCTOBER + 3 * MINUTE, "opened")
+    keep(ledger, "leftbilled", OCTOBER + 4 * MINUTE, "opened")
+    keep(ledger, "refused", OCTOBER + 5 * MINUTE, "refused", None)
+    keep(ledger, "unknown", OCTOBER + 6 * MINUTE, "unknown", None)
+    keep(ledger, "september", OCTOBER - MINUTE, "passed")
+    keep(ledger, "november", NOVEMBER, "passed")
+    bill = Bill(ledger, "2026-10")
+    assert bill.add(["cbilled", "cleftbilled", "nobodys"]) == 3
+    assert bill.count() == 3
+    assert list(bill.missing_here()) == ["nobodys"]
+    assert orders(bill.missing_there()) == ["unbilled", "unbilledF"]
+    assert orders(bill.never_finished(now=LATER)) == ["left", "leftbilled"]
+    assert orders(bill.never_finished(billed=True, now=LATER)) == ["leftbilled"]
+    assert orders(bill.never_finished(billed=False, now=LATER)) == ["left"]
+    # The person may still be at it.
+    assert orders(bill.never_finished(now=OCTOBER + 30 * MINUTE)) == []
+    # What spans midnight may stand on the next month's bill.
+    assert Bill(ledger, "2026-11").add(["cunbilled"]) == 1
+    assert orders(bill.missing_there()) == ["unbilledF"]
+    assert bill.count() == 3
+
+
+def test_lines_are_kept_once(ledger):
+    bill = Bill(ledger, "2026-10")
+    assert bill.add(["c1", "c2", "c1"]) == 2
+    assert bill.add(["c1", "c2", "c3"]) == 1
+    assert bill.count() == 3
+
+
+def test_page_by_page(ledger, monkeypatch):
+    monkeypatch.setattr(bill_module, "_PAGE", 3)
+    bill = Bill(ledger, "2026-10")
+    assert bill.add("c%02d" % number for number in range(10)) == 10
+    assert list(bill.missing_here()) == ["c%02d" % number for number in range(10)]
+
+
+@pytest.mark.parametrize("month", ["2026-13", "2026-00", "26-10", "2026-1", "202610", ""])
+def test_months(ledger, month):
+    with pytest.raises(facecert.InvalidParameter, match="2026-10"):
+        Bill(ledger, month)
+
+
+def test_december_ends(ledger):
+    keep(ledger, "last", OCTOBER.replace(month=12, day=31, hour=23), "passed")
+    assert orders(Bill(ledger, "2026-12").missing_there()) == ["last"]
+    assert orders(Bill(ledger, "2026-11").missing_there()) == []
+
+
+def test_what_is_no_id_is_not_kept(ledger):
+    with pytest.raises(facecert.InvalidParameter):
+        Bill(ledger, "2026-10").add(["c1", "张三"])
+    assert Bill(ledger, "2026-10").count() == 0
