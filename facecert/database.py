@@ -135,13 +135,22 @@ def _open_engine(url: URL) -> Engine:
 
 
 def _create_tables(engine: Engine) -> None:
-    try:
-        metadata.create_all(engine)
-    except DBAPIError as error:
-        # Another process made them at the same moment; whoever asks again finds them.
-        if not isinstance(error, IntegrityError) and "exist" not in str(error.orig):
-            raise
-        metadata.create_all(engine)
+    if sqlalchemy.inspect(engine).has_table(metadata.sorted_tables[-1].name):
+        return
+    attempts = 1 + len(metadata.tables)
+    for attempt in range(attempts):
+        try:
+            with engine.begin() as connection:
+                if engine.name == "sqlite":
+                    # Or it would commit each table by itself, as MySQL does.
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                metadata.create_all(connection)
+            return
+        except DBAPIError as error:
+            # Another process made a table at the same moment; whoever asks again finds it.
+            made = isinstance(error, IntegrityError) or "exist" in str(error.orig)
+            if not made or attempt + 1 == attempts:
+                raise
 
 
 def _let_readers_read(engine: Engine) -> None:

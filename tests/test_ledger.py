@@ -476,7 +476,7 @@ for number in range(16):
             os._exit(status)
     children.append(child)
 os.close(go)
-sys.exit(max(os.waitpid(child, 0)[1] for child in children))
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
 
 
@@ -557,6 +557,31 @@ def test_killed_between_any_two_steps_the_row_tells_the_truth(sandbox, url):
             assert (entry.state, entry.certify_id) == ("sent", None)
         seen.add((entry and entry.state, order in opened))
     assert seen == {(None, False), ("sent", False), ("sent", True), ("opened", True)}
+
+
+def test_bug_many_first_users_at_once_collided_over_each_table(ledger, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    create_all, collisions = metadata.create_all, ["table a already exists", "table b exists"]
+
+    def collide(connection):
+        if collisions:
+            raise OperationalError("CREATE", {}, Exception(collisions.pop()))
+        create_all(connection)
+
+    monkeypatch.setattr(metadata, "create_all", collide)
+    assert ledger.get("order1") is None and not collisions
+
+
+def test_a_database_that_lets_nobody_make_tables_says_so(ledger, monkeypatch):
+    from sqlalchemy.exc import ProgrammingError
+
+    def refuse(connection):
+        raise ProgrammingError("CREATE", {}, Exception("permission denied for schema public"))
+
+    monkeypatch.setattr(metadata, "create_all", refuse)
+    with pytest.raises(facecert.LedgerError, match="permission denied for schema public"):
+        ledger.get("order1")
 
 
 def test_a_forked_child_opens_its_own_connections(sandbox, keeping, ledger, person):
