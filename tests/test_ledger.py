@@ -579,9 +579,10 @@ def test_a_database_that_lets_nobody_make_tables_says_so(ledger, monkeypatch):
     def refuse(connection):
         raise ProgrammingError("CREATE", {}, Exception("permission denied for schema public"))
 
-    monkeypatch.setattr(metadata, "create_all", refuse)
-    with pytest.raises(facecert.LedgerError, match="permission denied for schema public"):
-        ledger.get("order1")
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "create_all", refuse)
+        with pytest.raises(facecert.LedgerError, match="permission denied for schema public"):
+            ledger.get("order1")
 
 
 def test_a_forked_child_opens_its_own_connections(sandbox, keeping, ledger, person):
