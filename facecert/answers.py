@@ -142,6 +142,12 @@ def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
     )
 
 
+def skew_seconds(reply: Reply) -> Optional[float]:
+    """Return how far this machine's clock is ahead of the answer's Date; None where it has none."""
+    gateways_time = _http_date(reply.date)
+    return None if gateways_time is None else round(reply.received_at - gateways_time)
+
+
 def _service_error(
     code: int, envelope: Mapping[str, Any], private: Tuple[str, ...]
 ) -> ServiceError:
@@ -171,7 +177,7 @@ def _gateway_error(
     for pattern, kind, meaning in GATEWAY_CODES:
         if re.fullmatch(pattern, code):
             if kind is ClockSkew:
-                evidence["skew_seconds"] = _skew_seconds(reply)
+                evidence["skew_seconds"] = skew_seconds(reply)
             return kind(meaning, **evidence)
     if reply.status >= 500 or reply.status == 408 or re.fullmatch(MAYBE_DONE, code):
         return GatewayError(
@@ -183,11 +189,6 @@ def _gateway_error(
     if reply.status < 300:
         return GatewayError("The answer has a Code of no known kind.", outcome=UNKNOWN, **evidence)
     return GatewayError("The gateway refused the request.", **evidence)
-
-
-def _skew_seconds(reply: Reply) -> Optional[float]:
-    gateways_time = _http_date(reply.date)
-    return None if gateways_time is None else round(reply.received_at - gateways_time)
 
 
 def _retry_after(reply: Reply) -> Optional[float]:

@@ -31,16 +31,24 @@ _TRIED = (
 
 
 class Snapshot:
-    """AccessKey id, secret and STS token as they belong together at one moment."""
+    """AccessKey id, secret and STS token as they belong together at one moment.
 
-    __slots__ = ("access_key_id", "access_key_secret", "security_token")
+    ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it tells.
+    """
+
+    __slots__ = ("access_key_id", "access_key_secret", "security_token", "source")
 
     def __init__(
-        self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None
+        self,
+        access_key_id: str,
+        access_key_secret: str,
+        security_token: Optional[str] = None,
+        source: Optional[str] = None,
     ) -> None:
         self.access_key_id = _printable(access_key_id, "AccessKey id")
         self.access_key_secret = _printable(access_key_secret, "AccessKey secret")
         self.security_token = _printable(security_token, "STS token") if security_token else None
+        self.source = source
 
     def __repr__(self) -> str:
         return "<Snapshot>"
@@ -149,6 +157,7 @@ def _whole(credential: Any) -> Snapshot:
         credential.access_key_id,
         credential.access_key_secret,
         getattr(credential, "security_token", None),
+        getattr(credential, "provider_name", None) or getattr(credential, "type", None),
     )
 
 
@@ -158,5 +167,7 @@ def _piecewise(source: Any) -> Snapshot:
         access_key_id = source.get_access_key_id()
         secret, token = source.get_access_key_secret(), source.get_security_token()
         if source.get_access_key_id() == access_key_id:
-            return Snapshot(access_key_id, secret, token)
+            inner = getattr(source, "cloud_credential", None)
+            kind = getattr(inner, "credential_type", None)
+            return Snapshot(access_key_id, secret, token, kind)
     raise CredentialsError("The credentials changed three times while they were read.")

@@ -168,6 +168,15 @@ class Ledger(Keeper):
         """Yield the rows whose outcome a query can still tell: there is an id and no outcome."""
         return self.pages(table.c.certify_id.is_not(None) & table.c.state.not_in(FINAL))
 
+    def check(self) -> None:
+        """Find out whether it can be read and written. Changes nothing.
+
+        Raises:
+            LedgerError: it cannot.
+        """
+        with self.database.writing() as connection:
+            connection.execute(table.delete().where(table.c.outer_order_no == ""))
+
     def close(self) -> None:
         """Close this process's connections. A later use opens new ones."""
         self.database.close()

@@ -3,7 +3,7 @@
 import os
 import ssl
 import time
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
@@ -24,7 +24,7 @@ except ImportError as error:
 LONGEST_IDLE = 10.0
 
 _CONNECTIONS = 256
-_CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 class _CarefulPool:
@@ -71,18 +71,69 @@ def open_pool(endpoint: str) -> urllib3.PoolManager:
     options: Dict[str, Any] = {"maxsize": _CONNECTIONS}
     if endpoint.startswith("https://"):
         options["ssl_context"] = _tls_context()
-    proxy = _proxy(endpoint)
-    if proxy is None:
-        pool = urllib3.PoolManager(**options)
-    else:
-        pool = _proxy_manager(proxy, options)
+    pool = _manager(endpoint, options)
     pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
     return pool
 
 
+def proxy_address(endpoint: str) -> Optional[str]:
+    """Return the proxy's URL without user and password; None where there is no proxy.
+
+    Raises:
+        InvalidParameter: the environment's proxy is of no use.
+    """
+    proxy = _proxy(endpoint)
+    return None if proxy is None else _read_proxy(proxy)[0]
+
+
+def ca_variable() -> Optional[str]:
+    """Return the name of the variable that names the CA bundle; None: it is certifi's."""
+    return next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+
+
+def is_about_tls(error: Optional[BaseException]) -> bool:
+    """Tell whether it is TLS that kept a connection from being made."""
+    return isinstance(error, urllib3.exceptions.SSLError)
+
+
+def presented_certificate(endpoint: str, timeout: float) -> Optional[bytes]:
+    """Return the certificate (DER) that answers for an ``https://`` endpoint, whoever made it.
+
+    It is not verified, so nothing is sent. None: no connection, or what answers speaks no TLS.
+    """
+    context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+    manager = _manager(endpoint, {"ssl_context": context, "timeout": timeout, "retries": False})
+    pool: Any = manager.connection_from_url(endpoint)
+    connection = pool._get_conn()
+    try:
+        if pool.proxy is None:
+            connection.connect()
+        else:
+            pool._prepare_proxy(connection)
+        certificate: Optional[bytes] = connection.sock.getpeercert(binary_form=True)
+        return certificate
+    except (urllib3.exceptions.HTTPError, OSError):
+        return None
+    finally:
+        connection.close()
+        manager.clear()
+
+
+def _manager(endpoint: str, options: Mapping[str, Any]) -> urllib3.PoolManager:
+    proxy = _proxy(endpoint)
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    try:
+        address, headers = _read_proxy(proxy)
+        return urllib3.ProxyManager(address, proxy_headers=headers, **options)
+    except (ValueError, urllib3.exceptions.HTTPError):
+        pass  # the words would quote the password
+    raise _bad_proxy()
+
+
 def _tls_context() -> ssl.SSLContext:
     context = urllib3.util.ssl_.create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
-    variable = next((name for name in _CA_VARIABLES if os.environ.get(name)), "")
+    variable = ca_variable() or ""
     bundle = os.environ[variable] if variable else certifi.where()
     try:
         if os.path.isdir(bundle):
@@ -104,16 +155,21 @@ def _proxy(endpoint: str) -> Optional[str]:
     return proxies.get(parts.scheme) or proxies.get("all")
 
 
-def _proxy_manager(proxy: str, options: Mapping[str, Any]) -> urllib3.ProxyManager:
+def _read_proxy(proxy: str) -> Tuple[str, Optional[Mapping[str, str]]]:
+    """Return a proxy's address, and the headers that hold its user and password."""
     try:
         parts = urlsplit(proxy if "://" in proxy else "http://" + proxy)
-        headers = None
+        headers, behind = None, parts.path.strip("/") or parts.query or parts.fragment
         if parts.username is not None:
             login = "%s:%s" % (unquote(parts.username), unquote(parts.password or ""))
             headers = urllib3.make_headers(proxy_basic_auth=login)
-        if parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/"):
-            address = "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2])
-            return urllib3.ProxyManager(address, proxy_headers=headers, **options)
-    except (ValueError, urllib3.exceptions.HTTPError):
+        # What a bare / ? or # in a password cuts off is part of neither host nor port.
+        if parts.scheme in ("http", "https") and parts.hostname and not behind and parts.port != 0:
+            return "%s://%s" % (parts.scheme, parts.netloc.rpartition("@")[2]), headers
+    except ValueError:
         pass  # the words would quote the password
-    raise InvalidParameter("HTTPS_PROXY must name an http:// proxy", field="HTTPS_PROXY")
+    raise _bad_proxy()
+
+
+def _bad_proxy() -> InvalidParameter:
+    return InvalidParameter("HTTPS_PROXY must name an http:// proxy", field="HTTPS_PROXY")

@@ -23,6 +23,18 @@ PUBLISHED_KEY = "02cd77e007bdc86eeaf9a479ba7a2c22bc0a517ccb3a6975c3f94b4ac93347d
 
 VARIABLE = "FACECERT_SM2_PUBLIC_KEY"
 
+#: GB/T 32918.5, annex C: public key, nonce, text, and its ciphertext as C1C2C3.
+_EXAMPLE_KEY = (
+    "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
+    "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
+)
+_EXAMPLE_NONCE = 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21
+_EXAMPLE_TEXT = b"encryption standard"
+_EXAMPLE_CIPHERTEXT = (
+    "BATr/HGOjReYYgQyJo53/rZBXi7eDgc8D09kDs0uFJpz6Fj52B5UMKV7Ntqrj5UKPGTm7mpjCU2ZKDr/dn4STfAhiGyp"
+    "icqcfVgIcwfKkwktZR76WZg8GPgJ4mKSPFOuwpXTA4O1TjnWCdFgr8sZCNC9h2Y="
+)
+
 # The number of digits decides whether a leading 04 is a mark or belongs to X.
 _KEY = "(?:0([23])|(?:04)?([0-9A-Fa-f]{64}))([0-9A-Fa-f]{64})"
 _LONE_SURROGATE = "[\ud800-\udfff]"
@@ -161,6 +173,12 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
 def published_key() -> PublicKey:
     """Return the service's published key."""
     return _parsed(PUBLISHED_KEY, "sm2_public_key")
+
+
+def works() -> bool:
+    """Tell whether the standard's own example (GB/T 32918.5, annex C) comes out as printed."""
+    sealed = _encrypt(_EXAMPLE_TEXT, PublicKey.parse(_EXAMPLE_KEY), _EXAMPLE_NONCE) or b""
+    return base64.b64encode(sealed).decode("ascii") == _EXAMPLE_CIPHERTEXT
 
 
 def _sealed(text: str, public_key: Union[PublicKey, str, None]) -> Ciphertext:

@@ -7,12 +7,12 @@ from http.client import HTTPException
 from typing import Any, Dict, Iterator, Tuple
 from urllib.parse import urlsplit
 
-import urllib3
-
 from . import __version__
 from .answers import Reply
 from .errors import BadAnswer, ConnectionFailed, FacecertError, NoAnswer
-from .pool import open_pool
+from .pool import is_about_tls, open_pool
+
+import urllib3  # isort: skip  (after pool, which says better that it is missing)
 
 #: Bytes. The service's answers have a few thousand.
 LONGEST_ANSWER = 1024 * 1024
@@ -96,7 +96,7 @@ class Wire:
             text = "%s was sent the request and gave no whole answer: %s. It may have been done."
             return NoAnswer(text % (host, cause)), cause
         advice = "the network, DNS, HTTPS_PROXY and the endpoint"
-        if isinstance(error, urllib3.exceptions.SSLError):
+        if is_about_tls(error):
             advice = "ALIBABA_CLOUD_CA_BUNDLE and whether something intercepts TLS"
         words = re.sub(_ADDRESS_OF_OBJECT, "", str(error)) or type(error).__name__
         text = "No connection to %s: %s. Nothing was sent. Check %s."

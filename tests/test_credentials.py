@@ -93,6 +93,22 @@ def test_the_installed_package_is_understood():
     assert parts(Credentials(client).snapshot()) == ("i", "s", None)
 
 
+def test_a_snapshot_tells_where_it_came_from():
+    class Named:
+        access_key_id, access_key_secret, security_token = KEY
+        provider_name = "default/env"
+
+        def get_credential(self):
+            return self
+
+    class Old(Getters):
+        cloud_credential = type("AccessKeyCredential", (), {"credential_type": "access_key"})
+
+    assert Credentials(Named()).snapshot().source == "default/env"
+    assert Credentials(Old()).snapshot().source == "access_key"
+    assert Credentials(KEY).snapshot().source is None
+
+
 @pytest.mark.parametrize("source", [("id",), ("a", "b", "c", "d"), ("", "s"), ("i", None), 5, "id"])
 def test_what_is_no_source_is_refused_at_once(source):
     with pytest.raises(CredentialsError) as caught:

@@ -21,8 +21,8 @@ ORDER = [
     "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
     "pictures",
     "answers", "results", "lifecycle", "retry", "credential_chain", "credentials", "pool", "wire",
-    "gateway", "calls", "tables", "database", "ledger", "bill", "client", "default", "cli",
-    "__main__",
+    "gateway", "calls", "tables", "database", "ledger", "bill", "client", "default",
+    "finding", "installed", "reach", "doctor", "cli", "__main__",
 ]  # fmt: skip
 
 HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",
@@ -86,7 +86,7 @@ def test_a_module_imports_only_from_above_itself(name):
         ("click", {"cli"}),
         ("sqlalchemy", {"tables", "database", "bill"}),
         ("gmssl", {"sm2"}),
-        ("cryptography", {"pictures", "keys"}),
+        ("cryptography", {"pictures", "keys", "reach"}),
     ],
 )
 def test_who_may_import_what(package, only):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import urllib3
-from conftest import NAME, NUMBER
+from conftest import NAME, NUMBER, run_python
 
 from facecert import pool
 from facecert.errors import BadAnswer, ConnectionFailed, InvalidParameter, NoAnswer
@@ -258,7 +258,7 @@ def test_a_certificate_for_another_host_is_refused(tls_sandbox, authority):
         assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("variable", pool._CA_VARIABLES)
+@pytest.mark.parametrize("variable", pool.CA_VARIABLES)
 def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
     bundle = os.environ["ALIBABA_CLOUD_CA_BUNDLE"]
     monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
@@ -438,6 +438,7 @@ def test_no_proxy_for_this_machine_or_for_no_proxy(sandbox, client, monkeypatch)
         "http://[::1",
         "http://user:secretword%E5%BC%A0@127.0.0.1:1",
         "http://127.0.0.1:port",
+        "http://127.0.0.1:0",
         "http://",
     ],
 )
@@ -485,3 +486,21 @@ def test_time_is_not_spent_on_waiting_for_acknowledgements(sandbox, client):
         client.query(opened.certify_id)
     # A delayed ACK would add 40 ms to each call.
     assert time.perf_counter() - start < 20 * 0.035
+
+
+@pytest.mark.parametrize("mark", "#?")
+def test_bug_a_bare_mark_in_the_proxys_password_made_a_host_of_the_user(monkeypatch, mark):
+    monkeypatch.setenv("https_proxy", "http://user:12%ssecretword@127.0.0.1:1" % mark)
+    with pytest.raises(InvalidParameter) as caught:
+        post("https://gateway.test")
+    assert caught.value.field == "HTTPS_PROXY" and "secretword" not in str(caught.value)
+
+
+def test_bug_urllib3_is_missing_and_nobody_says_how_to_install_it():
+    code = (
+        "import sys; sys.modules['urllib3'] = None\n"
+        "import facecert\n"
+        "try: facecert.Client('1')\n"
+        "except facecert.DependencyError as error: print(error)"
+    )
+    assert "pip install urllib3" in run_python(code)
