@@ -3,7 +3,7 @@
 import os
 import sys
 from datetime import timedelta
-from typing import Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
 
 from . import params, results, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
@@ -13,6 +13,9 @@ from .person import person
 from .redact import forget_frames
 from .results import InitResult, QueryResult
 from .sm2 import PublicKey
+
+if TYPE_CHECKING:
+    from .rate import Rate
 
 #: How long certify_id and certify_url are good for (help.aliyun.com 181863).
 LIFETIME = timedelta(minutes=30)
@@ -244,6 +247,19 @@ class Client:
             raise error
         finally:
             del callback
+
+    def paced(self, rate: "Rate") -> "Client":
+        """Return a client with the same settings, credentials and connections that keeps to a rate.
+
+        Args:
+            rate: each attempt takes its turn from it, retries too. Its ``stop()`` ends waiting.
+        """
+        import copy
+
+        gateway = self._gateway.paced(rate)  # first: it makes the default client be set up
+        twin = copy.copy(self)
+        twin._gateway = gateway
+        return twin
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""

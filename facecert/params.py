@@ -132,12 +132,11 @@ def query_parameters(
     Raises:
         InvalidParameter: naming the field, never showing its value.
     """
-    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
-        raise InvalidParameter(
-            "certify_id must be the id that init returned (32 hexadecimal characters)",
-            field="certify_id",
-        )
-    fields = {"method": "query", "certifyId": certify_id, "sceneId": check_scene_id(scene_id)}
+    fields = {
+        "method": "query",
+        "certifyId": check_certify_id(certify_id),
+        "sceneId": check_scene_id(scene_id),
+    }
     private = _add_extra(fields, extra or {})
     if enc_token is not None:
         if not isinstance(enc_token, str) or not re.fullmatch("[A-Za-z0-9+/]{342}==", enc_token):
@@ -147,6 +146,16 @@ def query_parameters(
         fields["encToken"] = enc_token
         private.append(enc_token)
     return ServiceParameters(fields, private=tuple(private), repeatable=True)
+
+
+def check_certify_id(certify_id: str) -> str:
+    """Return the id of a verification: 1 to 64 ASCII letters, digits, ``-`` and ``_``."""
+    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
+        raise InvalidParameter(
+            "certify_id must be the id that init returned (32 hexadecimal characters)",
+            field="certify_id",
+        )
+    return certify_id
 
 
 def _callback_url(url: str, loopback: bool) -> str:

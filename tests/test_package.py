@@ -20,8 +20,9 @@ MODULES = sorted(
 ORDER = [
     "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
     "pictures",
-    "answers", "results", "retry", "credential_chain", "credentials", "pool", "wire", "gateway",
-    "client", "default", "cli", "__main__",
+    "answers", "results", "retry", "rate", "credential_chain", "credentials", "pool", "wire",
+    "gateway", "client", "default", "outcome", "batch_desk", "batch", "seen",
+    "id_files", "batch_lines", "batch_resume", "batch_output", "batch_run", "cli", "__main__",
 ]  # fmt: skip
 
 HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",
