@@ -17,8 +17,10 @@ try:
 except ImportError:  # Python 3.6
     from queue import Queue as SimpleQueue  # type: ignore[assignment]
 
-#: A document's or a telephone's number is written like this, and an id (32 hexadecimal) is not.
-_OTHER_NUMBER = "[0-9]{1,31}[Xx]?"
+#: An id has 32 hexadecimal characters. What is shorter than this, or a long number, may be a name,
+#: a document or a telephone out of the wrong column: it must not travel or be repeated as an id.
+_SHORTEST_ID = 20
+_NUMBER = "[0-9]{1,31}[Xx]?"
 
 Item = Union[str, Tuple[str, Optional[str]]]
 
@@ -27,11 +29,13 @@ def check_id(certify_id: Any) -> str:
     """Return what may be an id out of a file.
 
     Raises:
-        InvalidParameter: it cannot be one, or is the number of a document or telephone.
+        InvalidParameter: it cannot be one, or looks like a name or a number of something else.
     """
-    if isinstance(certify_id, str) and re.fullmatch(_OTHER_NUMBER, certify_id):
+    if isinstance(certify_id, str) and (
+        len(certify_id) < _SHORTEST_ID or re.fullmatch(_NUMBER, certify_id)
+    ):
         raise InvalidParameter(
-            "certify_id is the number of something else; perhaps the wrong column was taken",
+            "certify_id is too short, or the number of something else. Was the wrong column taken?",
             field="certify_id",
         )
     return params.check_certify_id(certify_id)
