@@ -92,7 +92,7 @@ def fields_of(outcome: Outcome, line: Optional[int]) -> Dict[str, Any]:
         None if error is None else type(error).__name__,
         None if error is None else error.code,
         None if error is None else " ".join(str(error).split()),
-        getattr(answer or error, "request_id", None),
+        getattr(error if answer is None else answer, "request_id", None),
         # A wrong AccessKey says nothing of the id: mended, it is worth asking again.
         error is not None and (error.retryable or is_hopeless(error)),
         outcome.asked_at.isoformat(),

@@ -42,12 +42,19 @@ class Results:
         self.kept = 0
         in_csv = path.lower().endswith(".csv") if kind is None else kind == "csv"
         self._format: Format = CSV() if in_csv else JSONLines()
+        #: True while the file is new and without a result; such a one does not stay.
+        self._unused = False
+        self._stream: Any = None
         try:
             self._stream = self._open(resume)
             if path == "-" or not self._stream.tell():
                 self._write(self._format.header)
         except OSError as error:
+            self.close()
             raise self._failed(error) from error
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, outcome: Outcome, line: Optional[int] = None) -> None:
         """Add the line of one id.
@@ -57,6 +64,7 @@ class Results:
         """
         try:
             self._write(self._format.write(fields_of(outcome, line)))
+            self._unused = False
         except OSError as error:
             raise self._failed(error) from error
 
@@ -67,13 +75,15 @@ class Results:
             OutputFailed: it is not.
         """
         self.seen.close()
-        if self.path != "-" and not self._stream.closed:
+        if self.path == "-" or self._stream is None or self._stream.closed:
+            return
+        with self._stream:
             try:
                 os.fsync(self._stream.fileno())
+                if self._unused:
+                    os.unlink(self.path)
             except OSError as error:
                 raise self._failed(error) from error
-            finally:
-                self._stream.close()
 
     def __enter__(self) -> "Results":
         return self
@@ -85,7 +95,9 @@ class Results:
         if self.path == "-":
             return sys.stdout.buffer
         try:
-            return locked(open(self.path, "xb", buffering=0), self.path)
+            stream = locked(open(self.path, "xb", buffering=0), self.path)
+            self._unused = True
+            return stream
         except FileExistsError:
             if resume:
                 stream, self.kept = resumed(self.path, self._format, self.seen)

@@ -1,9 +1,8 @@
 """Taking up the file of results that an earlier run left, perhaps killed."""
 
-import io
 import os
 import shutil
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, BinaryIO, Iterator, Optional, Tuple
 
 from .batch_lines import Format
 from .errors import InvalidParameter
@@ -24,13 +23,16 @@ def locked(stream: Any, path: str) -> Any:
     Raises:
         InvalidParameter: another one has it, or put a new one in its place just now.
     """
+    busy = False
     try:
         if fcntl is not None:
             fcntl.flock(stream.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
-            return stream
-    except (BlockingIOError, FileNotFoundError):
-        pass
+    except BlockingIOError:
+        busy = True
+    except OSError:
+        pass  # a file system without locks
+    if not busy and os.path.samestat(os.fstat(stream.fileno()), os.stat(path)):
+        return stream
     stream.close()
     raise InvalidParameter("another run writes to %s now" % path, field="output")
 
@@ -51,14 +53,13 @@ def resumed(path: str, format: Format, seen: Seen) -> Tuple[Any, int]:
     new: Any = None
     try:
         new = open(beside, "wb", buffering=0)
-        writer = io.BufferedWriter(new)
         kept = dropped = 0
-        for line, stays in _sifted(io.BufferedReader(old), path, format, seen):
-            if stays:
-                writer.write(line)
-            kept, dropped = kept + stays, dropped + (not stays)
-        writer.flush()
-        writer.detach()
+        # Copies of the descriptors, since a buffered file closes what is below it.
+        with open(os.dup(old.fileno()), "rb") as lines, open(os.dup(new.fileno()), "wb") as copy:
+            for line, stays in _sifted(lines, path, format, seen):
+                if stays:
+                    copy.write(line)
+                kept, dropped = kept + stays, dropped + (not stays)
         kept -= bool(kept and format.header)
         if not dropped:
             new.close()
@@ -83,7 +84,7 @@ def resumed(path: str, format: Format, seen: Seen) -> Tuple[Any, int]:
 
 
 def _sifted(
-    lines: io.BufferedReader, path: str, format: Format, seen: Seen
+    lines: BinaryIO, path: str, format: Format, seen: Seen
 ) -> Iterator[Tuple[bytes, bool]]:
     """Yield every line, and whether it stays."""
     strange: Optional[int] = None

@@ -238,16 +238,19 @@ def main(arguments, folder):
 
         killed_file = os.path.join(folder, "killed.jsonl")
         draw, kills, torn = random.Random(arguments.seed), 0, 0
-        while kills < arguments.kills:
-            endurance.check(
-                endurance.run(killed_file, draw.uniform(0, 1.8 * seconds / arguments.kills)),
-                "there was something left to kill",
-            )
+        longest = 1.8 * seconds / max(1, arguments.kills)
+        for _ in range(3 * arguments.kills):
+            if kills == arguments.kills:
+                break
+            if not endurance.run(killed_file, draw.uniform(0, longest)):
+                longest /= 2  # too late: it was done before
+                continue
             kills += 1
             if os.path.exists(killed_file) and os.path.getsize(killed_file):
                 with open(killed_file, "rb") as stream:
                     stream.seek(-1, os.SEEK_END)
                     torn += stream.read() != b"\n"
+        endurance.check(kills == arguments.kills, "children were killed")
         row("killed", "SIGKILL, times; torn last lines", "%d; %d" % (kills, torn))
         endurance.run(killed_file)
         row("killed", "resumed for what was retryable, times", endurance.finish(killed_file))
