@@ -177,7 +177,9 @@ def test_a_file_that_is_torn_anywhere_is_taken_up(path):
         assert content(path).startswith(whole[: max(end for end in ends if end <= length)])
 
 
-@pytest.mark.parametrize("garbage", [b"\x00" * 300, b"\xff\xfe\n", b'{"certify_id"', b"x,y\n", b"\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"\x00" * 300, b"\xff\xfe\n", b'{"certify_id"', b"x,y\n", b"\n"]
+)
 def test_garbage_at_the_end_is_dropped(path, garbage):
     fill(path, answer(A))
     before = content(path)
@@ -187,7 +189,9 @@ def test_garbage_at_the_end_is_dropped(path, garbage):
     assert content(path) == before
 
 
-@pytest.mark.parametrize("strange", [b"\n", b"hello\n", b"{}\n", b"\xff\n", b"1,2,3\n", b"[" * 9999 + b"\n"])
+@pytest.mark.parametrize(
+    "strange", [b"\n", b"hello\n", b"{}\n", b"\xff\n", b"1,2,3\n", b"[" * 9999 + b"\n"]
+)
 def test_garbage_in_the_middle_is_refused_and_left_alone(path, strange):
     fill(path, answer(A), answer(B))
     lines = content(path).splitlines(True)
