@@ -39,6 +39,7 @@ class ServiceParameters:
         #: True when sending it twice does no harm.
         self.repeatable = repeatable
         self.method: str = fields["method"]
+        self.scene_id: str = fields["sceneId"]
         self.outer_order_no: Optional[str] = fields.get("outerOrderNo")
         self.certify_id: Optional[str] = fields.get("certifyId")
 
@@ -120,6 +121,20 @@ def check_order_no(outer_order_no: str) -> str:
     return outer_order_no
 
 
+def check_certify_id(certify_id: str) -> str:
+    """Return a verification's id; lenient, as only a field report says what it looks like.
+
+    Raises:
+        InvalidParameter: it has other than 1 to 64 letters, digits, ``_`` and ``-``.
+    """
+    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
+        raise InvalidParameter(
+            "certify_id must be the id that init returned (32 hexadecimal characters)",
+            field="certify_id",
+        )
+    return certify_id
+
+
 def query_parameters(
     certify_id: str,
     *,
@@ -146,16 +161,6 @@ def query_parameters(
         fields["encToken"] = enc_token
         private.append(enc_token)
     return ServiceParameters(fields, private=tuple(private), repeatable=True)
-
-
-def check_certify_id(certify_id: str) -> str:
-    """Return the id of a verification: 1 to 64 ASCII letters, digits, ``-`` and ``_``."""
-    if not isinstance(certify_id, str) or not re.fullmatch(_CERTIFY_ID, certify_id):
-        raise InvalidParameter(
-            "certify_id must be the id that init returned (32 hexadecimal characters)",
-            field="certify_id",
-        )
-    return certify_id
 
 
 def _callback_url(url: str, loopback: bool) -> str:
