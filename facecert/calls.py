@@ -1,12 +1,13 @@
 """One init or query from end to end: kept in the ledger before and after it is sent."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 from . import lifecycle, results
 from .answers import Answer
+from .callback import Callback
 from .lifecycle import Keeper
-from .params import ServiceParameters
+from .params import ServiceParameters, query_parameters
 from .results import InitResult, QueryResult
 
 if TYPE_CHECKING:  # it imports the SDK
@@ -64,3 +65,27 @@ def query(
     if ledger is not None:
         ledger.keep_answer(answer, asked_at=asked_at, outer_order_no=outer_order_no, claim=claim)
     return answer
+
+
+def confirm(
+    gateway: "Gateway",
+    callback: Callback,
+    ledger: Optional[Keeper],
+    *,
+    secrets: Sequence[str],
+    outer_order_no: Optional[str],
+    certify_id: Optional[str],
+    scene_id: Optional[str]
+) -> QueryResult:
+    """Check a callback and ask about its verification.
+
+    Raises:
+        FacecertError: see ``Client.confirm``.
+    """
+    callback.check(secrets, outer_order_no, certify_id)
+    parameters = query_parameters(callback.certify_id, scene_id=scene_id)
+    if not secrets:
+        # Nothing proves the order, nor that it is the platform who claims.
+        return query(gateway, parameters, ledger)
+    order = outer_order_no or callback.outer_order_no
+    return query(gateway, parameters, ledger, outer_order_no=order, claim=callback.passed)

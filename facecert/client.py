@@ -1,8 +1,9 @@
 """Client: opens verifications, asks for their outcome, confirms callbacks."""
 
+import copy
 import os
 import sys
-from typing import Any, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
 
 from . import calls, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
@@ -13,6 +14,9 @@ from .person import person
 from .redact import forget_frames
 from .results import InitResult, QueryResult
 from .sm2 import PublicKey
+
+if TYPE_CHECKING:
+    from .rate import Rate
 
 
 class Client:
@@ -38,8 +42,7 @@ class Client:
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
         CredentialsError: ``credentials`` is of no known kind.
-        DependencyError: a package that facecert stands on is missing or cannot be imported; the
-            message holds the command that repairs it.
+        DependencyError: a package is missing or broken; the message holds the repairing command.
     """
 
     def __init__(
@@ -227,22 +230,27 @@ class Client:
         """
         outer = sys.exc_info()[1]
         try:
-            if not isinstance(callback, Callback):
-                callback = parse_callback(callback)
-            callback.check(self._callback_secrets, outer_order_no, certify_id)
-            parameters = params.query_parameters(
-                callback.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
+            return calls.confirm(
+                self._gateway,
+                callback if isinstance(callback, Callback) else parse_callback(callback),
+                self.ledger,
+                secrets=self._callback_secrets,
+                outer_order_no=outer_order_no,
+                certify_id=certify_id,
+                scene_id=self.scene_id if scene_id is None else scene_id,
             )
-            proven = {}
-            if self._callback_secrets:
-                order = outer_order_no or callback.outer_order_no
-                proven = {"outer_order_no": order, "claim": callback.passed}
-            return calls.query(self._gateway, parameters, self.ledger, **proven)
         except BaseException as error:
             forget_frames(error, outer)
             raise error
         finally:
             del callback
+
+    def paced(self, rate: "Rate") -> "Client":
+        """Return this client, connections and all, but each attempt takes its turn from ``rate``."""
+        gateway = self._gateway.paced(rate)  # first: it makes the default client be set up
+        twin = copy.copy(self)
+        twin._gateway = gateway
+        return twin
 
     def close(self) -> None:
         """Close the connections that are not in use. A later call opens new ones."""

@@ -5,13 +5,15 @@ used: it puts personal data into log records and exception texts, opens a connec
 call, drops the causes of failures, and lets the environment's keys win.
 """
 
+import copy
 import logging
 import os
 import random
 import time
 import warnings
+from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, TypeVar
+from typing import Any, Callable, ContextManager, Dict, Iterator, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from . import answers, retry
@@ -19,6 +21,7 @@ from .answers import Answer
 from .credentials import Credentials, Snapshot
 from .errors import DependencyError, FacecertError
 from .params import ServiceParameters
+from .rate import Rate
 from .wire import Wire
 
 try:
@@ -70,8 +73,16 @@ class Gateway:
         self._credentials = credentials
         self._attempts = attempts
         self._now = _utc_now
-        self._sleep = time.sleep
+        self._sleep: Callable[[float], None] = time.sleep
         self._jitter = random.SystemRandom().random
+        #: Entered for every attempt, retries too.
+        self._turn: Callable[[], ContextManager[None]] = _at_once
+
+    def paced(self, rate: Rate) -> "Gateway":
+        """Return one with the same connections and credentials that keeps to a rate."""
+        twin = copy.copy(self)
+        twin._turn, twin._sleep = rate.turn, rate.sleep
+        return twin
 
     def now(self) -> datetime:
         """Return the time as an aware UTC datetime."""
@@ -88,10 +99,12 @@ class Gateway:
 
         def attempt() -> Result:
             try:
-                snapshot = self._credentials.snapshot()
-                sent_at = self._now()
-                form = urlencode(sign(parameters.json, snapshot)).encode("ascii")
-                reply = self.wire.post(form)
+                # Signed when it is its turn: timestamp and STS token grow old while it waits.
+                with self._turn():
+                    snapshot = self._credentials.snapshot()
+                    sent_at = self._now()
+                    form = urlencode(sign(parameters.json, snapshot)).encode("ascii")
+                    reply = self.wire.post(form)
                 private = parameters.private + snapshot.private
                 return read(answers.read(reply, private), sent_at)
             except FacecertError as error:
@@ -133,6 +146,11 @@ def _signer(snapshot: Snapshot) -> Any:
     if snapshot.security_token:
         return StsTokenSigner(StsTokenCredential(*key, snapshot.security_token))
     return AccessKeySigner(AccessKeyCredential(*key))
+
+
+@contextmanager
+def _at_once() -> Iterator[None]:
+    yield
 
 
 def _utc_now() -> datetime:

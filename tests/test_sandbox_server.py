@@ -374,3 +374,62 @@ def test_calls_do_not_get_slower_with_their_number(sandbox, client, person):
     sandbox._gate._used_nonces.update((str(n), float("inf")) for n in range(200000))
     sandbox._service._order_numbers.update(str(n) for n in range(200000))
     assert min(seconds_for_100() for _ in range(3)) < first * 3
+
+
+def test_a_share_of_the_calls_fails_until_it_is_healed(sandbox, client, person):
+    certify_id = client.init(**person).certify_id
+    sandbox.reset()
+    sandbox.fail("code-402", share=0.2, on="query")
+    sandbox.fail("code-403", share=0.3)
+    met = []
+    for _ in range(200):
+        with pytest.raises(facecert.ServiceError) as caught:
+            client.query(certify_id)  # forgotten: 400 when nothing else happens
+        met.append(caught.value.code)
+    assert 25 <= met.count(402) <= 55 and 40 <= met.count(403) <= 80
+    assert [request.fault for request in sandbox.requests] == [
+        {402: "code-402", 403: "code-403", 400: None}[code] for code in met
+    ]
+    sandbox.heal()
+    for _ in range(20):
+        with pytest.raises(facecert.ServiceError) as caught:
+            client.query(certify_id)
+        assert caught.value.code == 400
+
+
+def test_a_share_may_be_for_one_method_only(sandbox, client, person):
+    sandbox.fail("code-402", share=1, on="query")
+    certify_id = client.init(**person).certify_id
+    with pytest.raises(facecert.ServiceError):
+        client.query(certify_id)
+
+
+def test_faults_that_are_counted_go_before_those_that_are_drawn(sandbox, client):
+    sandbox.fail("code-403", share=1)
+    sandbox.fail("code-402")
+    codes = []
+    for _ in range(2):
+        with pytest.raises(facecert.ServiceError) as caught:
+            client.query("0" * 32)
+        codes.append(caught.value.code)
+    assert codes == [402, 403]
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan")])
+def test_shares_have_limits(sandbox, share):
+    with pytest.raises(ValueError):
+        sandbox.fail("slow", share=share)
+
+
+def test_shares_together_have_a_limit(sandbox):
+    for _ in range(10):
+        sandbox.fail("slow", share=0.1)
+    with pytest.raises(ValueError, match="together"):
+        sandbox.fail("slow", share=0.01)
+
+
+def test_requests_tell_when_they_came(clock):
+    with Sandbox(clock=clock) as sandbox, sandbox.client() as client:
+        with pytest.raises(facecert.FacecertError):
+            client.query("0" * 32)
+        assert sandbox.requests[0].received_at == clock.now and sandbox.requests[0].fault is None

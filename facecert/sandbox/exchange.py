@@ -22,6 +22,8 @@ class ReceivedRequest(NamedTuple):
         query, form: the parameters of the URL and of the body.
         headers: names as they came.
         peer: address and port of the other end; the same for calls on one connection.
+        received_at: seconds since the epoch.
+        fault: what it met, or None.
     """
 
     method: str
@@ -29,6 +31,8 @@ class ReceivedRequest(NamedTuple):
     form: Dict[str, str]
     headers: Dict[str, str]
     peer: Tuple[str, int]
+    received_at: float = 0.0
+    fault: Optional[str] = None
 
     @property
     def service_parameters(self) -> Dict[str, Any]:
@@ -56,11 +60,12 @@ class Response(NamedTuple):
 class Exchange:
     """Takes a call past the gate and the faults to the service, and its answer back."""
 
-    def __init__(self, gate: Gate, service: Service) -> None:
+    def __init__(self, gate: Gate, service: Service, clock: Callable[[], float]) -> None:
         self.requests: List[ReceivedRequest] = []
         self.faults = Faults()
         self._gate = gate
         self._service = service
+        self._clock = clock
 
     def answer(
         self,
@@ -71,14 +76,15 @@ class Exchange:
         peer: Tuple[str, int],
     ) -> Response:
         """Answer one call, given as it came: query string and body still encoded."""
+        received_at = self._clock()
         query_pairs, form_pairs = _decode(query), _decode(form)
         request = ReceivedRequest(
-            method, dict(query_pairs), dict(form_pairs), dict(headers), peer
+            method, dict(query_pairs), dict(form_pairs), dict(headers), peer, received_at
         )
+        fault = self.faults.take(request.service_parameters.get("method"))
         access_key_id = dict(query_pairs + form_pairs).get("AccessKeyId", "")
         if not rpc.looks_real(access_key_id):
-            self.requests.append(request)
-        fault = self.faults.take(request.service_parameters.get("method"))
+            self.requests.append(request._replace(fault=fault.name if fault else None))
         request_id = str(uuid.uuid4()).upper()
         try:
             parameters = self._gate.check(method, query_pairs + form_pairs)

@@ -1,8 +1,9 @@
 """What can go wrong between a client and the service, on demand."""
 
 import json
+import random
 import threading
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 from .rpc import Refusal
 from .service import MESSAGES, Outcome
@@ -68,6 +69,10 @@ class Faults:
     def __init__(self) -> None:
         self._waiting: List[Fault] = []
         self._striking: List[Fault] = []
+        #: (share, method or None, name, seconds)
+        self._shares: List[Tuple[float, Optional[str], str, float]] = []
+        # The same calls in the same order meet the same faults.
+        self._random = random.Random(0)
         self._lock = threading.Lock()
 
     def add(self, name: str, times: int, on: Optional[str], seconds: float) -> None:
@@ -75,14 +80,34 @@ class Faults:
         with self._lock:
             self._waiting += [Fault(name, on, seconds) for _ in range(times)]
 
+    def add_share(self, name: str, share: float, on: Optional[str], seconds: float) -> None:
+        """Let a share of all calls meet a fault from now on, drawn at random."""
+        with self._lock:
+            if sum(known[0] for known in self._shares) + share > 1 + 1e-9:
+                raise ValueError("the shares of all faults together must not exceed 1")
+            self._shares.append((share, on, name, seconds))
+
     def take(self, method: Any) -> Optional[Fault]:
         """Return the fault that strikes this call, if one does."""
         with self._lock:
-            for fault in self._waiting:
-                if fault.on in (None, method):
-                    self._waiting.remove(fault)
-                    self._striking.append(fault)
-                    return fault
+            fault = self._next(method) or self._drawn(method)
+            if fault is not None and fault.name in (SLOW, NO_ANSWER):
+                self._striking.append(fault)
+            return fault
+
+    def _next(self, method: Any) -> Optional[Fault]:
+        for fault in self._waiting:
+            if fault.on in (None, method):
+                self._waiting.remove(fault)
+                return fault
+        return None
+
+    def _drawn(self, method: Any) -> Optional[Fault]:
+        drawn = self._random.random() if self._shares else 1.0
+        for share, on, name, seconds in self._shares:
+            if drawn < share:
+                return Fault(name, on, seconds) if on in (None, method) else None
+            drawn -= share
         return None
 
     def clear(self) -> None:
@@ -91,6 +116,7 @@ class Faults:
             for fault in self._striking:
                 fault.ended.set()
             self._waiting.clear()
+            self._shares.clear()
             self._striking.clear()
 
 

@@ -57,7 +57,7 @@ class Sandbox:
         self.scene_id = scene_id
         self._gate = rpc.Gate(clock)
         self._service = Service(scene_id, clock)
-        self._exchange = Exchange(self._gate, self._service)
+        self._exchange = Exchange(self._gate, self._service, clock)
         self._caller = Caller()
         self._service.submitted = self._caller.call
         application = create_application(self, self._exchange, self._service, clock)
@@ -175,16 +175,24 @@ class Sandbox:
         return self._service.newest_first()
 
     def fail(
-        self, fault: str, *, times: int = 1, on: Optional[str] = None, seconds: float = 2.0
+        self,
+        fault: str,
+        *,
+        times: int = 1,
+        share: Optional[float] = None,
+        on: Optional[str] = None,
+        seconds: float = 2.0
     ) -> None:
         """Let the next calls go wrong.
 
         Args:
             fault: a name from ``facecert.sandbox.faults.FAULTS``.
             times: how many calls it strikes.
+            share: instead of ``times``: strike this share of all calls, 0.01 for one in a hundred,
+                until ``heal()``; drawn at random, in every sandbox the same.
             on: ``"init"`` or ``"query"``; None strikes either.
             seconds: how long ``slow`` takes, and how long nobody listens with ``refused``
-                (which strikes at once and knows neither ``times`` nor ``on``).
+                (which strikes at once and knows neither ``times``, ``share`` nor ``on``).
 
         Raises:
             ValueError: no such fault or method.
@@ -193,6 +201,8 @@ class Sandbox:
             raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
         if not 0 <= seconds <= 3600:
             raise ValueError("seconds must be 0 to 3600")
+        if share is not None and not 0 < share <= 1:
+            raise ValueError("share must be more than 0 and at most 1")
         if fault == faults.REFUSED:
             with self._door:
                 self._leave_door()
@@ -200,6 +210,8 @@ class Sandbox:
                 self._reopening = threading.Timer(seconds, self._reopen)
                 self._reopening.daemon = True
                 self._reopening.start()
+        elif share is not None:
+            self._exchange.faults.add_share(fault, share, on, seconds)
         else:
             self._exchange.faults.add(fault, times, on, seconds)
 
