@@ -31,7 +31,7 @@ def query_many(
 
     Args:
         ids: ``certify_id`` or ``(certify_id, scene_id)``; any iterable, taken from as it goes, in
-            the thread that iterates.
+            the thread that iterates. Outcomes wait while it waits for its next id.
         client: None is the client of ``facecert.query``.
         qps: calls a second, retries counted, 0.001 to 1000; see ``Rate``. The service takes 50
             from one account, all its programs together (help.aliyun.com, QPS limits).
