@@ -120,12 +120,10 @@ class Client:
             biz_code: ``FACE`` (mini-program, H5) or ``FACE_SDK`` (iOS, Android).
             outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
                 before. One is made when it is not given.
-            return_url: where the person goes afterwards; for the flow outside Alipay the app's
-                own scheme. May stay empty.
+            return_url: where the person goes afterwards (an app's own scheme, or empty).
             callback_url: ``https://…`` that the platform calls when the person is done. With
                 ``callback_secret`` the order number is put for ``{order}``, or as ``?order=…``.
-            callback_token: a secret of yours that comes back with the callback; made from
-                ``callback_secret`` when that is there.
+            callback_token: comes back with the callback; ``callback_secret`` makes it for you.
             encrypt: instead of the client's; what is ``Ciphertext`` stays as it is.
             extra: further fields of ServiceParameters that this release does not know.
 
@@ -140,15 +138,10 @@ class Client:
             FacecertError: any other; nothing was opened.
         """
         outer = sys.exc_info()[1]
-        encrypt = self.encrypt if encrypt is None else encrypt
         try:
+            encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
             parameters = params.init_parameters(
-                person(
-                    cert_name,
-                    cert_no,
-                    encrypted=settings.check_truth(encrypt, "encrypt"),
-                    public_key=self._sm2_public_key,
-                ),
+                person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key),
                 scene_id=self.scene_id if scene_id is None else scene_id,
                 biz_code=biz_code,
                 outer_order_no=outer_order_no,
@@ -225,8 +218,7 @@ class Client:
             CallbackError: it is malformed, its token is missing or wrong, or it is about another
                 order or verification. Nothing was asked.
             InvalidParameter: there is neither ``callback_secret`` nor ``certify_id`` to check by.
-            FacecertError: the question failed; answer the platform with an error, so that it
-                calls again.
+            FacecertError: the question failed; answer with an error: the platform calls again.
         """
         outer = sys.exc_info()[1]
         try:
@@ -246,7 +238,7 @@ class Client:
             del callback
 
     def paced(self, rate: "Rate") -> "Client":
-        """Return this client, connections and all, but each attempt takes its turn from ``rate``."""
+        """Return this client, connections and all, whose attempts take turns from ``rate``."""
         gateway = self._gateway.paced(rate)  # first: it makes the default client be set up
         twin = copy.copy(self)
         twin._gateway = gateway
