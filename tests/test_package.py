@@ -21,8 +21,12 @@ ORDER = [
     "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
     "pictures",
     "answers", "results", "retry", "credential_chain", "credentials", "pool", "wire", "gateway",
-    "client", "default", "cli", "__main__",
+    "client", "default", "commands.output", "cli", "__main__",
 ]  # fmt: skip
+
+#: The commands may import every room above cli, and these from beside themselves.
+SHARED = ["output", "options", "identity", "query"]
+COMMANDS = sorted(path.stem for path in (ROOT / "facecert" / "commands").glob("[!_]*.py"))
 
 HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",
          "cryptography", "flask", "click", "requests")  # fmt: skip
@@ -68,11 +72,18 @@ def imports(path):
 @pytest.mark.parametrize("name", ORDER)
 def test_a_module_imports_only_from_above_itself(name):
     above = ORDER[: ORDER.index(name)]
-    for imported in imports(ROOT / "facecert" / (name + ".py")):
-        # The version stands first in __init__; cli's sandbox is an extra, asked for inside.
-        assert imported in above + ["__version__"] or (
-            name == "cli" and imported.startswith("sandbox")
-        )
+    for imported in imports(ROOT / "facecert" / (name.replace(".", "/") + ".py")):
+        # The version stands first in __init__.
+        assert imported in above + ["__version__"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_rooms_and_what_commands_share(name):
+    rooms = ORDER[: ORDER.index("commands.output")]
+    beside = SHARED[: SHARED.index(name)] if name in SHARED else SHARED
+    for imported in imports(ROOT / "facecert" / "commands" / (name + ".py")):
+        # The sandbox is an extra, asked for inside.
+        assert imported in rooms + beside or imported.split(".")[0] == "sandbox"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +93,7 @@ def test_a_module_imports_only_from_above_itself(name):
         ("aliyunsdkcore", {"gateway"}),
         ("aliyunsdksaf", {"gateway"}),
         ("alibabacloud_credentials", {"credential_chain"}),
-        ("click", {"cli"}),
+        ("click", {"cli"}.union(COMMANDS)),
         ("gmssl", {"sm2"}),
         ("cryptography", {"pictures", "keys"}),
     ],
