@@ -120,7 +120,7 @@ def _not_taken(error: OSError, output: Output) -> int:
             )
     except OSError:
         pass  # standard error is gone as well
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -178,7 +178,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback(commands, monkeypatch):
     assert done.exit_code == 130 and done.stderr.strip() == ""
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["link", "https://x"], ["completion", "bash"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["link", "https://x"], ["--version"]])
 def test_a_reader_who_went_away_is_no_verdict(arguments):
     read, write = os.pipe()
     os.close(read)
@@ -188,12 +188,30 @@ def test_a_reader_who_went_away_is_no_verdict(arguments):
     assert (process.returncode, said) == (141, b"")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full") and "CI" not in os.environ, reason="no /dev/full here")
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full") and "CI" not in os.environ, reason="no /dev/full here"
+)
 def test_a_full_disk_is_told():
     with open("/dev/full", "w") as full:
         process = facecert_process("link", "https://x", stdout=full, stderr=subprocess.PIPE)
         said = process.communicate(timeout=60)[1].decode("utf-8")
     assert process.returncode == 141 and "No space left" in said and said.count("\n") == 1
+
+
+def test_a_closed_output_is_told():
+    code = (
+        "import sys; sys.stdout = None\n"
+        "from facecert.commands.output import Output\n"
+        "from facecert.cli import cli\n"
+        "cli._run = lambda *arguments: Output().show({'certify_id': 'c'})\n"
+        "cli.main(['query'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stderr=subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 141 and b"Bad file descriptor" in done.stderr
+    assert done.stderr.count(b"\n") == 1
 
 
 def test_an_encoding_without_the_characters_is_told():
@@ -299,6 +317,9 @@ def test_completion_in_bash(tmp_path, words, expected):
         timeout=60,
     )
     said = done.stdout.decode("utf-8")
+    if b"click 8.0 or newer" in done.stderr:
+        assert click.__version__.startswith("7.")
+        return
     assert "complete -o nosort -F _facecert_completion facecert" in said, done.stderr
     assert set(re.findall("^GOT (.*)$", said, re.M)) == expected
 
@@ -308,4 +329,7 @@ def test_completion_in_bash(tmp_path, words, expected):
 )
 def test_completion_for_other_shells(shell, words):
     done = run_cli("completion", shell)
+    if click.__version__.startswith("7."):  # with Flask 1.1
+        assert done.exit_code == 6 and "pip install" in done.stderr
+        return
     assert done.exit_code == 0 and words in done.stdout and "_FACECERT_COMPLETE" in done.stdout

@@ -1,6 +1,8 @@
+import getpass
 import json
 import logging
 import re
+import warnings
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -10,6 +12,7 @@ pytest.importorskip("click", reason="the command line is the extra `cli`")
 
 import facecert  # noqa: E402
 from facecert.commands import identity  # noqa: E402
+from facecert.commands.output import Misuse  # noqa: E402
 
 PERSON = json.dumps({"cert_name": NAME, "cert_no": NUMBER})
 
@@ -39,7 +42,8 @@ def test_init_in_words(commands, on_a_terminal):
 def test_init_with_every_option(commands):
     done = run_cli(
         "init", "--scene-id", commands.scene_id, "--outer-order-no", "A1",
-        "--return-url", "app://x", "--callback-url", commands.endpoint + "/x", "--biz-code", "FACE_SDK", "--encrypt", "--json",
+        "--return-url", "app://x", "--callback-url", commands.endpoint + "/x",
+        "--biz-code", "FACE_SDK", "--encrypt", "--json",
         stdin=PERSON,
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
@@ -111,7 +115,8 @@ def test_a_variable_that_is_no_text_is_a_matter_of_setup(commands):
     [
         ["--name", NAME], ["--name=" + NAME], ["--cert-name", NAME], ["--cert-no", NUMBER],
         ["-n" + NAME], [NAME, NUMBER], [NAME],
-        ["--secret", "x" * 20], ["--access-key-secret=" + NAME], ["--", NAME], ["--json", NAME], ["--biz-code", "FACE", NUMBER],
+        ["--secret", "x" * 20], ["--access-key-secret=" + NAME], ["--", NAME],
+        ["--json", NAME], ["--biz-code", "FACE", NUMBER],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -205,3 +210,12 @@ def test_verbose_has_no_personal_data_and_no_secret(commands, fault):
     for private in (NAME, NUMBER, secret, commands.access_key_secret, ascii(NAME)[1:-1]):
         assert private not in shown
     assert (list(logger.handlers), logger.level) == before
+
+
+def test_a_terminal_that_would_show_it_is_not_asked(monkeypatch):
+    def showing(prompt):
+        warnings.warn("Can not control echo on the terminal.", getpass.GetPassWarning)
+
+    monkeypatch.setattr(getpass, "getpass", showing)
+    with pytest.raises(Misuse, match="standard input"):
+        identity.ask("Name")

@@ -107,9 +107,9 @@ def test_at_a_prompt(sandbox):
     sandbox.fail("slow", seconds=0.3)
     with Ps(daemon=True) as ps:
         with Terminal([sys.executable, "-m", "facecert", "init"], environ(sandbox)) as terminal:
-            terminal.wait_for(b"Name: ")
+            terminal.wait_for(b"Name:")
             terminal.type(NAME)
-            terminal.wait_for(b"Document number: ")
+            terminal.wait_for(b"Document number:")
             terminal.type(NUMBER)
             terminal.wait_for(b"request_id +\\S+\r\n")
             assert terminal.process.wait(timeout=60) == 0
@@ -141,9 +141,9 @@ def test_a_shells_history(sandbox, tmp_path):
     with Terminal([BASH, "--norc", "--noprofile", "-i"], shell) as terminal:
         terminal.wait_for(b"READY> ")
         terminal.type("%s -m facecert init" % sys.executable)
-        terminal.wait_for(b"Name: ")
+        terminal.wait_for(b"Name:")
         terminal.type(NAME)
-        terminal.wait_for(b"Document number: ")
+        terminal.wait_for(b"Document number:")
         terminal.type(NUMBER)
         terminal.wait_for(b"request_id +\\S+\r\n(.|\n)*READY> ")
         terminal.type("exit")
@@ -156,17 +156,29 @@ def test_a_shells_history(sandbox, tmp_path):
 
 def test_encrypt_asks_without_echo(sandbox):
     with Terminal([sys.executable, "-m", "facecert", "encrypt"], environ(sandbox)) as terminal:
-        terminal.wait_for(b"Text: ")
+        terminal.wait_for(b"Text:")
         terminal.type(NAME)
         terminal.wait_for(b"B[A-Za-z0-9+/]{100,}=*\r\n")
     assert NAME.encode("utf-8") not in terminal.screen
 
 
+def test_a_locale_without_the_characters_at_a_prompt(sandbox):
+    ascii_only = dict(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    shell = dict(environ(sandbox), **ascii_only)
+    with Terminal([sys.executable, "-m", "facecert", "init"], shell) as terminal:
+        terminal.wait_for(b"Name:")
+        terminal.type(NAME)
+        terminal.wait_for(b"LC_ALL=C.UTF-8")
+        assert terminal.process.wait(timeout=60) == 2
+    assert b"Traceback" not in terminal.screen and sandbox.requests == []
+    assert NAME.encode("utf-8") not in terminal.screen
+
+
 def test_ctrl_c_at_a_prompt(sandbox):
     with Terminal([sys.executable, "-m", "facecert", "init"], environ(sandbox)) as terminal:
-        terminal.wait_for(b"Name: ")
+        terminal.wait_for(b"Name:")
         terminal.type(NAME)
-        terminal.wait_for(b"Document number: ")
+        terminal.wait_for(b"Document number:")
         os.write(terminal._keyboard, b"\x03")
         assert terminal.process.wait(timeout=60) == 130
     assert b"Traceback" not in terminal.screen and sandbox.requests == []

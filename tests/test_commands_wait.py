@@ -171,6 +171,20 @@ def test_failures_on_the_way_are_shown(commands, certify_id, no_sleep):
     assert no_sleep.pauses == [2, 3]
 
 
+def test_a_person_is_told_how_long_it_may_take(commands, certify_id, on_a_terminal):
+    commands.complete(certify_id)
+    assert re.match(r"Asking .* until \d\d:\d\d:\d\d", run_cli("wait", certify_id).stderr)
+    assert run_cli("wait", certify_id, "--json").stderr == ""
+
+
+def test_failures_on_the_way_in_words(commands, certify_id, no_sleep):
+    commands.complete(certify_id)
+    commands.fail("throttled")
+    done = run_cli("wait", certify_id)
+    assert done.exit_code == 0 and done.stderr.startswith("Error: Throttled: ")
+    assert done.stderr.endswith("Trying again.\n")
+
+
 @pytest.mark.parametrize("answered", [True, False])
 def test_ctrl_c_says_what_is_known(commands, certify_id, monkeypatch, answered):
     def interrupted(ask, **more):

@@ -10,7 +10,6 @@ import sys
 import warnings
 from typing import Dict, Tuple
 
-import click
 
 from ..person import check_text
 from ..sm2 import Ciphertext, is_ciphertext
@@ -59,15 +58,23 @@ def read() -> Tuple[str, str]:
 
 
 def ask(prompt: str) -> str:
-    """Ask on the terminal, without echo."""
+    """Ask on the terminal, without echo, until something is typed.
+
+    Not with ``click.prompt``, which shows the prompt before it switches the echo off.
+    """
     with warnings.catch_warnings():
         # getpass would only warn and then echo it.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
-            return str(click.prompt(prompt, hide_input=True, err=True))
+            text = ""
+            while not text.strip():
+                text = getpass.getpass(prompt + ": ")
+            return text
         except getpass.GetPassWarning:
-            pass
-    raise Misuse("This terminal cannot hide what you type. Use standard input.")
+            problem = "This terminal cannot hide what you type. Use standard input."
+        except UnicodeDecodeError:  # it quotes its input
+            problem = "The locale's encoding lacks what you typed; try it with LC_ALL=C.UTF-8."
+    raise Misuse(problem)
 
 
 def stdin_bytes(limit: int = -1) -> bytes:

@@ -5,7 +5,9 @@ there is no terminal. Everything else goes to standard error: words, or one JSON
 ``--json``. So standard output can always be parsed.
 """
 
+import errno
 import json
+import os
 import re
 import sys
 from typing import Any, Dict, Mapping, Optional
@@ -52,22 +54,28 @@ class Output:
         self.as_json = asked or not is_terminal(sys.stdout)
 
     def show(self, result: Mapping[str, Any], words: Optional[str] = None) -> None:
-        """Print a result: its JSON, or its words (without any, one field a line)."""
+        """Print a result: its JSON, or its words (without any, one field a line).
+
+        Raises:
+            OSError: it cannot be printed; ``facecert.cli`` makes exit code 141 of that.
+        """
+        if sys.stdout is None:  # closed by whoever started us; click would say nothing
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self.as_json:
             click.echo(json.dumps(result))
         else:
             click.echo(_lines(result) if words is None else words)
 
     def note(self, words: str) -> None:
-        """Tell a person something by the way. With ``--json`` nobody is told."""
-        if not self.errors_as_json:
+        """Tell a person something by the way, if there is one on standard error."""
+        if not self.errors_as_json and is_terminal(sys.stderr):
             click.echo(words, err=True)
 
-    def complain(self, error: FacecertError, **more: Any) -> int:
+    def complain(self, error: FacecertError, going_on: bool = False) -> int:
         """Print an error, and return the exit code that it stands for.
 
         Args:
-            more: further fields of its JSON.
+            going_on: it is not the end; the command tries again.
         """
         kind, message, code = type(error).__name__, str(error), exit_code(error)
         certify_id = getattr(error, "certify_id", None)
@@ -81,8 +89,11 @@ class Output:
             "outer_order_no": error.outer_order_no,
             "certify_id": certify_id,
         }
-        fields.update(more)
-        self._error(kind, "%s: %s" % (kind, message), message, code, fields)
+        words = "%s: %s" % (kind, message)
+        if going_on:
+            fields["going_on"] = True
+            words += " Trying again."
+        self._error(kind, words, message, code, fields)
         return code
 
     def complain_in_words(self, kind: str, message: str, code: int) -> int:

@@ -109,10 +109,13 @@ def command(
 
     Example: facecert wait 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --minutes 10
     """
-    decided_after = seconds_until_decided(expires_at, time.time())
+    now = time.time()
+    decided_after = seconds_until_decided(expires_at, now)
     seconds = min(decided_after, minutes * 60)
     known: Dict[str, Any] = {"certify_id": certify_id, "passed": None, "request_id": None}
     with connect(scene_id) as client:
+        end = time.strftime("%H:%M:%S", time.localtime(now + seconds))
+        output.note("Asking every few seconds, until %s at most. Ctrl-C ends it." % end)
 
         def ask() -> QueryResult:
             answer = client.query(certify_id)
