@@ -1,4 +1,5 @@
 import ast
+import importlib.util
 import io
 import os
 import pathlib
@@ -280,6 +281,9 @@ def test_results_are_words_on_a_terminal_and_json_elsewhere(monkeypatch):
 
 BASH = shutil.which("bash")
 
+#: click 7, with which Flask 1.1 works, has no such thing.
+CLICK_COMPLETES = importlib.util.find_spec("click.shell_completion") is not None
+
 
 @pytest.mark.skipif(not BASH and "CI" not in os.environ, reason="no bash here")
 @pytest.mark.parametrize(
@@ -318,7 +322,7 @@ def test_completion_in_bash(tmp_path, words, expected):
     )
     said = done.stdout.decode("utf-8")
     if b"click 8.0 or newer" in done.stderr:
-        assert click.__version__.startswith("7.")
+        assert not CLICK_COMPLETES
         return
     assert "complete -o nosort -F _facecert_completion facecert" in said, done.stderr
     assert set(re.findall("^GOT (.*)$", said, re.M)) == expected
@@ -329,7 +333,7 @@ def test_completion_in_bash(tmp_path, words, expected):
 )
 def test_completion_for_other_shells(shell, words):
     done = run_cli("completion", shell)
-    if click.__version__.startswith("7."):  # with Flask 1.1
+    if not CLICK_COMPLETES:
         assert done.exit_code == 6 and "pip install" in done.stderr
         return
     assert done.exit_code == 0 and words in done.stdout and "_FACECERT_COMPLETE" in done.stdout
