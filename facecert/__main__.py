@@ -11,6 +11,8 @@ def main() -> None:
         if getattr(error, "name", None) != "click":
             raise
         sys.exit("The command line needs click. Install it with: python -m pip install click")
+    except KeyboardInterrupt:
+        sys.exit(130)
     try:
         cli(prog_name="facecert")
     except RuntimeError as error:

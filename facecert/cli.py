@@ -1,224 +1,158 @@
-"""The command line."""
+"""The command line: its commands by name, and how every one of them ends.
 
+Exit codes: 0 passed, or done; 1 not passed (or not yet); 2 usage; 3 refused; 4 outcome unknown;
+5 nothing was done, try later; 6 setup; 70 a bug; 130 interrupted; 141 the output was not taken.
+"""
+
+import errno
 import os
-import re
-import secrets
 import sys
-import time
-from typing import Any, Callable, Dict, List, Optional
+import traceback
+from importlib import import_module
+from typing import Any, Dict, List, Optional
 
 import click
 
 from . import __version__
-from .client import Client
+from .commands.output import BUG, DONE, INTERRUPTED, SETUP, UNWRITTEN, Misuse, Output
 from .errors import FacecertError
-from .redact import mask_name, mask_number
-from .results import InitResult
 
-#: Nobody's: the last digit is not the checksum of the others.
-DEMO_PERSON = ("张三", "330103199001011234")
+#: Command -> its help in one line. The command is ``commands/<name>.py``, imported when called.
+COMMANDS: Dict[str, str] = {
+    "demo": "Show one verification from init to query, step by step.",
+    "sandbox": "Run the sandbox for other programs until Ctrl-C.",
+    "init": "Open a verification; it may cost money.",
+    "query": "Ask whether the person passed.",
+    "wait": "Wait until the person passed, or surely did not.",
+    "link": "Print the link that opens a certify_url in Alipay.",
+    "qr": "Print a certify_url as a QR code, to be scanned with Alipay.",
+    "encrypt": "Encrypt a name or a number with SM2.",
+    "completion": "Print the script that completes commands and options.",
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Imports a command when it is called, and turns whatever it raises into an exit code."""
+
+    def list_commands(self, ctx: click.Context) -> List[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module("%s.commands.%s" % (__package__, cmd_name)).command
+        command.name = cmd_name
+        return command  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **more: Any) -> Any:
+        """Run, and exit with one of the codes in this module's docstring."""
+        if "_FACECERT_COMPLETE" in os.environ or not more.get("standalone_mode", True):
+            return super().main(args, prog_name, *rest, **more)
+        arguments = sys.argv[1:] if args is None else list(args)
+        output = Output("--json" in arguments)
+        try:
+            code = self._run(prog_name or "facecert", arguments, output)
+        except OSError as error:
+            code = _not_taken(error, output)
+        sys.exit(code)
+
+    def _run(self, prog_name: str, arguments: List[str], output: Output) -> int:
+        try:
+            with self.make_context(prog_name, arguments) as ctx:
+                return self.invoke(ctx) or DONE
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except FacecertError as error:
+            return output.complain(error)
+        except click.UsageError as error:
+            return output.complain_in_words("UsageError", _unquoted(error), error.exit_code)
+        except click.ClickException as error:
+            return output.complain_in_words("Error", error.message, error.exit_code)
+        except (KeyboardInterrupt, EOFError, click.Abort):
+            click.echo(err=True)
+            return INTERRUPTED
+        except UnicodeEncodeError as error:
+            return output.complain_in_words(
+                "Error",
+                "The encoding of this output (%s) lacks a character; try it with LC_ALL=C.UTF-8."
+                % error.encoding,
+                SETUP,
+            )
+        except OSError:
+            raise
+        except Exception as error:
+            # Without its message: nobody knows what that quotes.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            message = "This is a bug in facecert, please report it: %s\n%s"
+            return output.complain_in_words("Bug", message % (type(error).__name__, where), BUG)
+
+
+def _unquoted(error: click.UsageError) -> str:
+    """Say what is wrong with a command line, without repeating what may be somebody's name."""
+    if isinstance(error, Misuse):
+        return error.message
+    see = " See: %s --help" % (error.ctx.command_path if error.ctx else "facecert")
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        return "%s is missing.%s" % (_name(error.param), see)
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return "The value of %s is not valid.%s" % (_name(error.param), see)
+    if isinstance(error, click.BadOptionUsage):
+        return "%s needs a value, or takes none.%s" % (error.option_name, see)
+    return "There is no such command, option or argument.%s" % see
+
+
+def _name(parameter: click.Parameter) -> str:
+    if isinstance(parameter, click.Option):
+        return max(parameter.opts, key=len)
+    return parameter.human_readable_name
+
+
+def _not_taken(error: OSError, output: Output) -> int:
+    """Say so unless it is a closed pipe, which is the other side's good right."""
+    try:
+        if error.errno != errno.EPIPE:
+            output.complain_in_words(
+                "OSError", "Reading or writing failed: %s." % error.strerror, UNWRITTEN
+            )
+    except OSError:
+        pass  # standard error is gone as well
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # Or the interpreter would try again when it ends, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return UNWRITTEN
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="facecert")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Real-person verification with Alibaba Cloud, from the server's side.
 
     Start with: facecert demo
+
+    \b
+    Exit codes:
+        0  passed, or done
+        1  not passed, or not yet (sandbox: it cannot listen there)
+        2  the command line or the input is wrong; nothing was sent
+        3  refused by the gateway or the service
+        4  outcome unknown: it may have been done
+        5  not reached, or throttled: nothing was done, try later
+        6  setup: AccessKey, a FACECERT_ variable, a missing package
+       70  a bug in facecert
+      130  interrupted
+      141  the output could not be written
     """
-
-
-@cli.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8180, show_default=True)
-def sandbox(port: int) -> None:
-    """Run the sandbox for other programs until Ctrl-C.
-
-    Prints what they have to set. It listens on this machine only.
-
-    Example: facecert sandbox --port 8180
-    """
-    from .sandbox import Sandbox
-
-    try:
-        running = Sandbox(port=port).start()
-    except OSError as error:
-        raise click.ClickException(
-            "Port %d cannot be had: %s. Choose another with --port." % (port, error.strerror)
-        )
-    click.echo("The sandbox listens; open %s in a browser. It verifies nobody." % running.endpoint)
-    click.echo("Set this for the program that you want to try. It counts for facecert.init(),")
-    click.echo("facecert.query() and Client.from_environment(); Client(...) reads none of it.\n")
-    for name, value in running.environment.items():
-        click.echo("  export %s=%s" % (name, value))
-    click.echo("\nStop it with Ctrl-C.")
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        click.echo("Stopped.")
-    finally:
-        running.stop()
-
-
-@cli.command()
-@click.option("--page", is_flag=True, help="Let you do the verification in a browser.")
-@click.option(
-    "--live", is_flag=True, help="Against Alibaba Cloud, with the standard credential chain."
-)
-@click.option(
-    "--minutes", type=click.FloatRange(0, 30), default=30, help="How long to wait for the person."
-)
-def demo(page: bool, live: bool, minutes: float) -> None:
-    """Show one verification from init to query, step by step.
-
-    Without options everything happens on this machine, and nobody is needed.
-
-    With --live it happens at FACECERT_ENDPOINT (by default Alibaba Cloud), with a real person, and
-    may cost money. Set FACECERT_SCENE_ID. Name and number are asked for, or taken from
-    FACECERT_CERT_NAME and FACECERT_CERT_NO; not from the command line, which other users of the
-    machine can read.
-
-    Example: facecert demo --page
-    """
-    try:
-        if live:
-            _demo_live(minutes)
-        else:
-            _demo_sandbox(page, minutes)
-    except FacecertError as error:
-        raise click.ClickException("%s: %s" % (type(error).__name__, error))
-
-
-def _demo_sandbox(page: bool, minutes: float) -> None:
-    from .sandbox import Sandbox
-
-    name, number = DEMO_PERSON
-    with Sandbox() as sandbox, _CallbackApp() as app:
-        client = sandbox.client(callback_secret=secrets.token_hex())
-        click.echo("A sandbox stands in for Alibaba Cloud: %s" % sandbox.endpoint)
-        opened = _show_init(client, name, number, app.url)
-        if page:
-            _step(2, "The person goes to certify_url: that is you. Open it in a browser.")
-            click.echo("   %s" % opened.certify_url)
-            done = _wait(lambda: sandbox.is_submitted(opened.certify_id), minutes)
-            if not done:
-                click.echo("   Nobody submitted it; query says so.")
-        else:
-            _step(2, "The person goes to certify_url. Here the sandbox does it for them.")
-            sandbox.complete(opened.certify_id, passed=True)
-            click.echo("   done")
-        sandbox.wait_for_callbacks()
-        for path in app.called:
-            _step(3, "The platform calls back. Anyone could: check the token, then ask.")
-            click.echo("   GET %s" % re.sub("(CallbackToken=)[^&]*", r"\1...", path))
-            click.echo("   answer = facecert.confirm(request.url)")
-            click.echo("   answer.passed\n       %s" % client.confirm(path).passed)
-        _show_query(client, opened, 4 if app.called else 3)
-        if page:
-            time.sleep(2)  # the browser still fetches the page that says so
-        client.close()
-        click.echo("\nNext: facecert demo --page, and README.rst, \"Going live\".")
-
-
-def _demo_live(minutes: float) -> None:
-    with Client.from_environment() as client:
-        if client.scene_id is None:
-            raise click.UsageError("Set FACECERT_SCENE_ID to your scene's number from the console.")
-        name = _ask("FACECERT_CERT_NAME", "Name")
-        number = _ask("FACECERT_CERT_NO", "Document number")
-        click.echo("Endpoint: %s" % client.endpoint)
-        opened = _show_init(client, name, number)
-        _step(2, "The person opens certify_url in Alipay (on a PC: as a QR code to scan).")
-        click.echo("   %s" % opened.certify_url)
-        click.echo("   Waiting for a pass. Who failed looks like who is not done: Ctrl-C ends it.")
-        try:
-            _wait(lambda: _passed(client, opened.certify_id), minutes)
-        except KeyboardInterrupt:
-            click.echo("   not waiting any longer")
-        _show_query(client, opened, 3)
-
-
-def _passed(client: Client, certify_id: str) -> bool:
-    try:
-        return client.query(certify_id).passed
-    except FacecertError as error:
-        if not error.retryable:
-            raise
-        click.echo("   %s: %s" % (type(error).__name__, error))
-        return False
-
-
-def _ask(variable: str, prompt: str) -> str:
-    value = os.environ.get(variable)
-    if not value and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask on. Set %s." % variable)
-    return value or str(click.prompt(prompt, hide_input=True))
-
-
-class _CallbackApp:
-    """The demo's own web app: one URL that notes who called it."""
-
-    def __init__(self) -> None:
-        from .sandbox.listener import Listener
-
-        self.called: List[str] = []
-        self._listener = Listener(self._answer, 0, time.time)
-
-    def __enter__(self) -> "_CallbackApp":
-        self._listener.open()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._listener.close()
-
-    @property
-    def url(self) -> str:
-        return self._listener.base_url + "/verified"
-
-    def _answer(self, environ: Dict[str, Any], start_response: Any) -> List[bytes]:
-        self.called.append("%(PATH_INFO)s?%(QUERY_STRING)s" % environ)
-        start_response("200 OK", [("Content-Length", "0")])
-        return []
-
-
-def _show_init(
-    client: Client, name: str, number: str, callback_url: Optional[str] = None
-) -> InitResult:
-    _step(1, "Open a verification.")
-    shown = (mask_name(name), mask_number(number))
-    call = '   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""' % shown
-    click.echo(call + (", callback_url=...)" if callback_url else ")"))
-    opened = client.init(cert_name=name, cert_no=number, return_url="", callback_url=callback_url)
-    for field, remark in (
-        ("certify_id", "keep it: the bill is by this id"),
-        ("outer_order_no", "made for you; pass your own order's number instead"),
-        ("certify_url", "send the person there; good for one submission"),
-        ("expires_at", "30 minutes on"),
-        ("request_id", "Alibaba Cloud's support asks for it"),
-    ):
-        click.echo("   opened.%-15s # %s" % (field, remark))
-        click.echo("       %s" % getattr(opened, field))
-    return opened
-
-
-def _show_query(client: Client, opened: InitResult, step: int) -> None:
-    _step(step, "Ask how it went. Only this is the truth, whatever a browser or a callback says.")
-    click.echo("   answer = facecert.query(opened.certify_id)")
-    answer = client.query(opened.certify_id)
-    remark = "the person passed" if answer.passed else "failed, or not done yet"
-    click.echo("   answer.passed          # %s" % remark)
-    click.echo("       %s" % answer.passed)
-
-
-def _step(number: int, text: str) -> None:
-    click.echo("\n%s" % click.style("%d. %s" % (number, text), bold=True))
-
-
-def _wait(done: Callable[[], bool], minutes: float) -> bool:
-    """Ask every two seconds until it is done or the time is over."""
-    end = time.monotonic() + minutes * 60
-    while not done():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(min(2.0, max(0.0, end - time.monotonic())))
-    return True
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

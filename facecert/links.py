@@ -57,7 +57,11 @@ def _qr(certify_url: str) -> Any:
         raise DependencyError(
             "QR codes need segno. Install it with: python -m pip install segno"
         ) from error
-    return segno.make(_checked(certify_url), error="l", micro=False)
+    try:
+        return segno.make(_checked(certify_url), error="l", micro=False)
+    except segno.DataOverflowError:
+        pass
+    raise InvalidParameter("certify_url is too long for a QR code", field="certify_url")
 
 
 def _checked(certify_url: str) -> str:

@@ -125,6 +125,44 @@ def run_python(code, *, env=None, cwd=None, check=True):
     return done.stdout if check else done.stdout + done.stderr
 
 
+def run_cli(*arguments, stdin=None, env=None):
+    """Run the command line in this process; the result has exit_code, stdout and stderr."""
+    from click.testing import CliRunner
+
+    from facecert.cli import cli
+
+    try:
+        runner = CliRunner(mix_stderr=False)
+    except TypeError:  # click 8.2 and newer never mix them
+        runner = CliRunner()
+    return runner.invoke(cli, list(arguments), input=stdin, env=env or {})
+
+
+@pytest.fixture
+def commands(sandbox, monkeypatch):
+    """The sandbox, which commands reach from this process; each call is sent once."""
+    from facecert.client import Client
+    from facecert.settings import from_environment
+
+    monkeypatch.setenv("FACECERT_ATTEMPTS", "1")
+    # Not from the chain: alibabacloud_credentials reads the environment only once.
+    credentials = (sandbox.access_key_id, sandbox.access_key_secret)
+    monkeypatch.setattr(
+        Client,
+        "from_environment",
+        classmethod(lambda cls: cls(**dict(from_environment(os.environ), credentials=credentials))),
+    )
+    return sandbox
+
+
+@pytest.fixture
+def on_a_terminal(monkeypatch):
+    """Commands believe that standard output is a terminal."""
+    from facecert.commands import output
+
+    monkeypatch.setattr(output, "is_terminal", lambda stream: True)
+
+
 @pytest.fixture(scope="session")
 def signed_requests():
     return json.loads((VECTORS / "signed_requests.json").read_text(encoding="utf-8"))

@@ -1,176 +1,237 @@
+import ast
+import importlib.util
+import io
 import os
 import pathlib
 import re
-import signal
+import shutil
 import subprocess
 import sys
-import threading
-import time
-from urllib.parse import urlencode
 
 import pytest
-import urllib3
-from conftest import NAME, NUMBER, ROOT, run_python
+from conftest import NAME, NUMBER, ROOT, run_cli, run_python
 
-pytest.importorskip("click", reason="the command line is the extra `cli`")
-from click.testing import CliRunner  # noqa: E402
+click = pytest.importorskip("click", reason="the command line is the extra `cli`")
 
+import facecert  # noqa: E402
 from facecert import cli as cli_module  # noqa: E402
-from facecert.cli import DEMO_PERSON, cli  # noqa: E402
+from facecert.cli import COMMANDS, cli  # noqa: E402
+from facecert.commands import output  # noqa: E402
 
 
-def run(*arguments, env=None):
-    return CliRunner().invoke(cli, list(arguments), env=env or {})
+def command(name):
+    return cli.get_command(click.Context(cli), name)
 
 
-def live_environment(sandbox, **changes):
-    environ = {
-        "FACECERT_CERT_NAME": NAME,
-        "FACECERT_CERT_NO": NUMBER,
-        "PYTHONPATH": str(ROOT),
-        "PYTHONIOENCODING": "utf-8",
-        "PYTHONUNBUFFERED": "1",
+def facecert_process(*arguments, **more):
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
+    environ.update(more.pop("env", {}))
+    command = [sys.executable, "-m", "facecert"] + list(arguments)
+    return subprocess.Popen(command, env=environ, **more)
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_an_example_and_is_in_the_readme(name):
+    done = run_cli(name, "--help")
+    assert done.exit_code == 0 and "Example: facecert " in done.stdout
+    assert "facecert %s" % name in done.stdout.split("Example: ")[1]
+    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
+    assert "facecert " + name in readme
+    for parameter in command(name).params:
+        if isinstance(parameter, click.Option):
+            assert max(parameter.opts, key=len) in readme
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_tells_what_the_command_tells(name):
+    assert command(name).help.splitlines()[0] == COMMANDS[name]
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_can_be_verbose(name):
+    assert ["--verbose"] in [parameter.opts for parameter in command(name).params]
+
+
+def test_every_module_with_a_command_is_in_the_list():
+    found = {
+        path.stem
+        for path in (ROOT / "facecert" / "commands").glob("*.py")
+        if any(
+            isinstance(node, ast.FunctionDef) and node.name == "command"
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+        )
     }
-    environ.update(sandbox.environment)
-    environ.update(changes)
-    return dict(os.environ, **environ)
+    assert found == set(COMMANDS)
 
 
-def test_demo_shows_the_whole_way():
-    done = run("demo")
-    assert done.exit_code == 0, done.output
-    for words in ("facecert.init(", "certify_id", "certify_url", "facecert.query(", "True",
-                  "facecert.confirm(", "GET /verified?order=", "CallbackToken=..."):  # fmt: skip
-        assert words in done.output
-    assert re.search(r"\b[0-9a-f]{32}\b", done.output)
-    assert not any(private in done.output for private in DEMO_PERSON)
-    assert "张*" in done.output and "3****************4" in done.output
-
-
-def test_demo_page_waits_for_a_person():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "facecert", "demo", "--page"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", PYTHONUNBUFFERED="1"),
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_the_list_imports_no_command_and_nothing_heavy(arguments):
+    code = (
+        "import sys\n"
+        "from facecert.cli import cli\n"
+        "try: cli.main(%r)\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = ('flask', 'urllib3', 'gmssl', 'cryptography', 'aliyunsdkcore', 'segno')\n"
+        "print('IMPORTED', [m for m in sys.modules if m.split('.')[0] in heavy\n"
+        "      or m.startswith('facecert.commands.')])" % (arguments,)
     )
-    try:
-        url = None
-        for line in process.stdout:
-            found = re.search(r"http://127\S+gateway\.do\S+", line.decode("utf-8"))
-            if found:
-                url = found.group()
-            if b"2. " in line:
-                break
-        pool = urllib3.PoolManager()
-        pool.request(
-            "POST",
-            url,
-            body=urlencode({"answer": "pass"}),
-            headers={"Content-Type": "application/x-www-form-urlencoded"},
-        )  # with the page that it leads to, as a browser fetches it
-        pool.clear()
-        rest = process.stdout.read().decode("utf-8")
-        assert process.wait(timeout=30) == 0
-        assert "True" in rest
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
+    said = run_python(code)
+    for name, words in COMMANDS.items():
+        assert re.search(r"^  %s +%s" % (name, re.escape(words[:40])), said, re.M)
+    assert said.strip().endswith("IMPORTED ['facecert.commands.output']")
 
 
-def test_demo_page_ends_when_nobody_comes(monkeypatch):
-    monkeypatch.setattr(cli_module.time, "sleep", lambda seconds: None)
-    done = run("demo", "--page", "--minutes", "0")
-    assert done.exit_code == 0 and "Nobody submitted it" in done.output
-    assert "False" in done.output
-
-
-def test_demo_live_goes_where_the_environment_says(sandbox):
-    def pass_it():
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            for verification in sandbox.verifications():
-                sandbox.complete(verification.certify_id)
-                return
-            time.sleep(0.02)
-
-    person = threading.Thread(target=pass_it)
-    person.start()
-    done = subprocess.run(
-        [sys.executable, "-m", "facecert", "demo", "--live"],
-        env=live_environment(sandbox),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=60,
-    )
-    person.join()
-    output = done.stdout.decode("utf-8")
-    assert done.returncode == 0, output
-    assert "Endpoint: " + sandbox.endpoint in output and "True" in output
-    assert NAME not in output and NUMBER not in output
-    assert sandbox.requests[0].service_parameters["certName"] == NAME
+def test_the_help_and_the_readme_have_every_exit_code():
+    codes = {
+        value
+        for name, value in vars(output).items()
+        if name.isupper() and not name.startswith("_") and isinstance(value, int)
+    }
+    assert codes == {0, 1, 2, 3, 4, 5, 6, 70, 130, 141}
+    shown = run_cli("--help").stdout
+    listed = re.findall(r"^ +(\d+)  \S", shown[: shown.index("Options:")], re.M)
+    assert {int(code) for code in listed} == codes
+    section = (ROOT / "README.rst").read_text(encoding="utf-8").split("The command line\n----")[1]
+    assert {int(code) for code in re.findall(r"^(\d+) +\S", section, re.M)[: len(codes)]} == codes
+    assert {int(code) for code in re.findall(r"(\d+) [a-z]", cli_module.__doc__)} == codes
 
 
 @pytest.mark.parametrize(
-    "missing, told",
+    "error, code",
     [
-        ("FACECERT_SCENE_ID", "FACECERT_SCENE_ID"),
-        ("FACECERT_CERT_NO", "FACECERT_CERT_NO"),
-        ("ALIBABA_CLOUD_ACCESS_KEY_ID", "credential chain"),
+        (facecert.InvalidParameter(field="certify_id"), 2),
+        (facecert.InvalidParameter(field="FACECERT_ATTEMPTS"), 6),
+        (facecert.CredentialsError(), 6),
+        (facecert.DependencyError(), 6),
+        (facecert.ConnectionFailed(), 5),
+        (facecert.NoAnswer(), 4),
+        (facecert.BadAnswer(), 4),
+        (facecert.GatewayError(), 3),
+        (facecert.GatewayError(outcome="unknown"), 4),
+        (facecert.Throttled(), 5),
+        (facecert.SignatureError(), 3),
+        (facecert.ClockSkew(), 3),
+        (facecert.ServiceError(outcome="refused"), 3),
+        (facecert.ServiceError(outcome="unknown"), 4),
+        (facecert.CallbackError(), 3),
     ],
+    ids=lambda value: type(value).__name__,
 )
-def test_demo_live_says_what_is_missing(sandbox, missing, told):
+def test_what_each_error_ends_with(error, code):
+    assert output.exit_code(error) == code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [NAME],
+        [NAME, NUMBER],
+        ["--" + NAME],
+        ["query", "0" * 32, NAME],
+        ["query", "0" * 32, "--cert-no", NUMBER],
+        ["query", "0" * 32, "--cert-no=" + NUMBER],
+        ["query", "-" + NUMBER],
+        ["query", NAME],
+        ["query", NUMBER],
+        ["wait", "0" * 32, "--minutes", NAME],
+        ["wait", "0" * 32, "--expires-at", NAME],
+        ["sandbox", "--port", NUMBER],
+        ["demo", NAME],
+        ["encrypt", NAME],
+        ["link", NAME],
+        ["qr", NAME],
+        ["qr", "https://x", "--sgv=" + NAME],
+        ["completion", NAME],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+@pytest.mark.parametrize("json", [False, True])
+def test_what_is_wrong_on_the_command_line_is_never_repeated(commands, arguments, json):
+    done = run_cli(*arguments + ["--json"] * json)
+    assert done.exit_code == 2 and done.stdout == "" and len(done.stderr) > 10
+    for shown in (done.stderr, ascii(done.stderr), repr(done.stderr)):
+        assert NAME not in shown and ascii(NAME)[1:-1] not in shown and NUMBER not in shown
+    assert commands.requests == []
+
+
+def test_a_missing_argument_is_named():
+    assert "CERTIFY_ID is missing" in run_cli("query").stderr
+    assert "--svg needs a value" in run_cli("qr", "https://x", "--svg").stderr
+    assert "--port is not valid" in run_cli("sandbox", "--port", "99999").stderr
+
+
+def test_a_bug_is_no_verdict_and_quotes_nothing(commands, monkeypatch):
+    def broken(self, certify_id):
+        raise KeyError(NAME)
+
+    monkeypatch.setattr(facecert.Client, "query", broken)
+    done = run_cli("query", "0" * 32)
+    assert done.exit_code == 70 and "KeyError" in done.stderr and "in broken" in done.stderr
+    assert NAME not in done.stderr and done.stdout == ""
+
+
+def test_ctrl_c_ends_with_130_and_no_traceback(commands, monkeypatch):
+    def interrupted(self, certify_id):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(facecert.Client, "query", interrupted)
+    done = run_cli("query", "0" * 32)
+    assert done.exit_code == 130 and done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["link", "https://x"], ["--version"]])
+def test_a_reader_who_went_away_is_no_verdict(arguments):
+    read, write = os.pipe()
+    os.close(read)
+    process = facecert_process(*arguments, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (141, b"")
+
+
+@pytest.mark.skipif(
+    not os.path.exists("/dev/full") and "CI" not in os.environ, reason="no /dev/full here"
+)
+def test_a_full_disk_is_told():
+    with open("/dev/full", "w") as full:
+        process = facecert_process("link", "https://x", stdout=full, stderr=subprocess.PIPE)
+        said = process.communicate(timeout=60)[1].decode("utf-8")
+    assert process.returncode == 141 and "No space left" in said and said.count("\n") == 1
+
+
+def test_a_closed_output_is_told():
+    code = (
+        "import sys; sys.stdout = None\n"
+        "from facecert.commands.output import Output\n"
+        "from facecert.cli import cli\n"
+        "cli._run = lambda *arguments: Output().show({'certify_id': 'c'})\n"
+        "cli.main(['query'])"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "facecert", "demo", "--live"],
-        env=live_environment(sandbox, **{missing: ""}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=60,
+        [sys.executable, "-c", code], env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        stderr=subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 141 and b"Bad file descriptor" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_an_encoding_without_the_characters_is_told():
+    process = facecert_process(
+        "demo", env={"PYTHONIOENCODING": "latin-1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    output = done.stdout.decode("utf-8")
-    assert done.returncode != 0 and told in output and "Traceback" not in output
-    assert sandbox.requests == []
+    said = process.communicate(timeout=60)[1].decode("utf-8")
+    assert process.returncode == 6 and "LC_ALL" in said and "Traceback" not in said
 
 
-def test_the_sandbox_command_serves_other_programs():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "facecert", "sandbox", "--port", "0"],
-        stdout=subprocess.PIPE,
-        env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"),
-    )
-    try:
-        environ = {}
-        for line in process.stdout:
-            found = re.match(r"  export (\w+)=(\S+)", line.decode("utf-8"))
-            if found:
-                environ[found.group(1)] = found.group(2)
-            if b"Ctrl-C" in line:
-                break
-        code = "import facecert; print(facecert.init(cert_name='a', cert_no='1').certify_id)"
-        assert re.match("[0-9a-f]{32}$", run_python(code, env=environ).strip())
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
-    finally:
-        process.kill()
-        process.stdout.close()
-        process.wait()
-
-
-def test_the_sandbox_command_with_a_port_that_is_taken(sandbox):
-    done = run("sandbox", "--port", sandbox.endpoint.rpartition(":")[2])
-    assert done.exit_code == 1 and "--port" in done.output
-
-
-@pytest.mark.parametrize("command", sorted(cli.commands))
-def test_every_command_has_an_example_and_is_in_the_readme(command):
-    done = run(command, "--help")
-    assert done.exit_code == 0 and "Example: facecert " + command in done.output
-    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
-    assert "facecert " + command in readme
-    for option in cli.commands[command].params:
-        assert max(option.opts, key=len) in readme
+def test_verbose_shows_our_log_and_nobody_elses(commands):
+    commands.fail("throttled")
+    done = run_cli("query", "0" * 32, "--verbose")
+    assert done.exit_code == 5
+    assert "DEBUG <ServiceParameters query %s> failed" % ("0" * 32) in done.stderr
+    assert "urllib3" not in done.stderr and commands.access_key_secret not in done.stderr
+    # And it is over when the command is.
+    commands.fail("throttled")
+    assert "DEBUG" not in run_cli("query", "0" * 32).stderr
 
 
 def test_without_click_it_says_what_to_install(tmp_path):
@@ -199,9 +260,80 @@ def test_setup_cfg_can_be_read_without_a_locale():
 
 
 def test_version():
-    import facecert
-
-    assert facecert.__version__ in run("--version").output
+    assert facecert.__version__ in run_cli("--version").stdout
     assert pathlib.Path(ROOT, "CHANGELOG.rst").read_text(encoding="utf-8").count(
         facecert.__version__
     )
+
+
+def test_results_are_words_on_a_terminal_and_json_elsewhere(monkeypatch):
+    shown = {"id": "a\x1b[31mb", "nothing": None}
+    for terminal, asked, expected in (
+        (True, False, "id       a [31mb\nnothing  -\n"),
+        (True, True, '{"id": "a\\u001b[31mb", "nothing": null}\n'),
+        (False, False, '{"id": "a\\u001b[31mb", "nothing": null}\n'),
+    ):
+        monkeypatch.setattr(output, "is_terminal", lambda stream: terminal)
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        output.Output(asked).show(shown)
+        assert sys.stdout.getvalue() == expected
+
+
+BASH = shutil.which("bash")
+
+#: click 7, with which Flask 1.1 works, has no such thing.
+CLICK_COMPLETES = importlib.util.find_spec("click.shell_completion") is not None
+
+
+@pytest.mark.skipif(not BASH and "CI" not in os.environ, reason="no bash here")
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["facecert", "q"], {"query", "qr"}),
+        (["facecert", "wait", "--m"], {"--minutes"}),
+        (["facecert", "completion", ""], {"bash", "zsh", "fish"}),
+        (["facecert", "init", "--biz-code", "FACE_"], {"FACE_SDK"}),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else None,
+)
+def test_completion_in_bash(tmp_path, words, expected):
+    script = tmp_path / "facecert"
+    script.write_text("#!%s\nfrom facecert.__main__ import main\nmain()\n" % sys.executable)
+    script.chmod(0o755)
+    code = (
+        "source <(facecert completion bash)\n"
+        "complete -p facecert\n"
+        "COMP_WORDS=(%s)\n"
+        "COMP_CWORD=%d\n"
+        "_facecert_completion facecert\n"
+        'printf "GOT %%s\\n" "${COMPREPLY[@]}"\n'
+        % (" ".join("'%s'" % word for word in words), len(words) - 1)
+    )
+    done = subprocess.run(
+        [BASH, "--norc", "-c", code],
+        env=dict(
+            os.environ,
+            PATH="%s%s%s" % (tmp_path, os.pathsep, os.environ["PATH"]),
+            PYTHONPATH=str(ROOT),
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=60,
+    )
+    said = done.stdout.decode("utf-8")
+    if b"click 8.0 or newer" in done.stderr:
+        assert not CLICK_COMPLETES
+        return
+    assert "complete -o nosort -F _facecert_completion facecert" in said, done.stderr
+    assert set(re.findall("^GOT (.*)$", said, re.M)) == expected
+
+
+@pytest.mark.parametrize(
+    "shell, words", [("zsh", "#compdef facecert"), ("fish", "--command facecert")]
+)
+def test_completion_for_other_shells(shell, words):
+    done = run_cli("completion", shell)
+    if not CLICK_COMPLETES:
+        assert done.exit_code == 6 and "pip install" in done.stderr
+        return
+    assert done.exit_code == 0 and words in done.stdout and "_FACECERT_COMPLETE" in done.stdout

@@ -46,6 +46,13 @@ def test_qr_codes():
     assert len(lines) > 15 and len({len(line) for line in lines if line}) <= 2
 
 
+def test_bug_a_url_too_long_for_a_qr_code():
+    pytest.importorskip("segno", reason="QR codes are in the extra `cli`")
+    with pytest.raises(InvalidParameter) as caught:
+        qr_svg("https://" + "x" * 3000)
+    assert caught.value.field == "certify_url"
+
+
 def test_without_segno():
     code = (
         "import sys; sys.modules['segno'] = None\n"

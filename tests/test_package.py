@@ -23,8 +23,13 @@ ORDER = [
     "answers", "results", "lifecycle", "retry", "rate", "credential_chain", "credentials", "pool",
     "wire", "gateway", "calls", "tables", "database", "ledger", "bill", "client", "default",
     "outcome", "batch_desk", "batch", "seen", "id_files", "batch_lines", "batch_resume",
-    "batch_output", "batch_run", "finding", "installed", "reach", "doctor", "cli", "__main__",
+    "batch_output", "batch_run", "finding", "installed", "reach", "doctor",
+    "commands.output", "cli", "__main__",
 ]  # fmt: skip
+
+#: The commands may import every room above cli, and these from beside themselves.
+SHARED = ["output", "options", "identity", "query"]
+COMMANDS = sorted(path.stem for path in (ROOT / "facecert" / "commands").glob("[!_]*.py"))
 
 HEAVY = ("aliyunsdkcore", "aliyunsdksaf", "alibabacloud_credentials", "Tea", "urllib3", "gmssl",
          "cryptography", "flask", "click", "requests", "sqlalchemy")  # fmt: skip
@@ -70,11 +75,18 @@ def imports(path):
 @pytest.mark.parametrize("name", ORDER)
 def test_a_module_imports_only_from_above_itself(name):
     above = ORDER[: ORDER.index(name)]
-    for imported in imports(ROOT / "facecert" / (name + ".py")):
-        # The version stands first in __init__; cli's sandbox is an extra, asked for inside.
-        assert imported in above + ["__version__"] or (
-            name == "cli" and imported.startswith("sandbox")
-        )
+    for imported in imports(ROOT / "facecert" / (name.replace(".", "/") + ".py")):
+        # The version stands first in __init__.
+        assert imported in above + ["__version__"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_imports_rooms_and_what_commands_share(name):
+    rooms = ORDER[: ORDER.index("commands.output")]
+    beside = SHARED[: SHARED.index(name)] if name in SHARED else SHARED
+    for imported in imports(ROOT / "facecert" / "commands" / (name + ".py")):
+        # The sandbox is an extra, asked for inside.
+        assert imported in rooms + beside or imported.split(".")[0] == "sandbox"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +96,7 @@ def test_a_module_imports_only_from_above_itself(name):
         ("aliyunsdkcore", {"gateway"}),
         ("aliyunsdksaf", {"gateway"}),
         ("alibabacloud_credentials", {"credential_chain"}),
-        ("click", {"cli"}),
+        ("click", {"cli"}.union(COMMANDS) - {"identity"}),
         ("sqlalchemy", {"tables", "database", "bill"}),
         ("gmssl", {"sm2"}),
         ("cryptography", {"pictures", "keys", "reach"}),
@@ -191,3 +203,16 @@ def test_the_readmes_python_runs(sandbox, monkeypatch):
 
 def test_every_type_is_exported_and_typed():
     assert pathlib.Path(facecert.__file__).with_name("py.typed").exists()
+
+
+def test_setup_cfg_lists_every_package():
+    import configparser
+
+    setup = configparser.ConfigParser()
+    setup.read(str(ROOT / "setup.cfg"), encoding="ascii")
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for path in MODULES
+        if path.name == "__init__.py"
+    }
+    assert set(setup["options"]["packages"].split()) == found

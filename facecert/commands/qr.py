@@ -1,0 +1,33 @@
+"""``facecert qr``."""
+
+from typing import Optional
+
+import click
+
+from ..links import qr_svg, qr_terminal
+from .options import certify_url_argument, verbose_option
+from .output import Misuse
+
+
+@click.command()
+@certify_url_argument
+@click.option(
+    "--svg", metavar="FILE", type=click.Path(dir_okay=False), help="Write SVG to this file instead."
+)
+@verbose_option
+def command(certify_url: str, svg: Optional[str]) -> None:
+    """Print a certify_url as a QR code, to be scanned with Alipay.
+
+    With - the URL is read from standard input.
+
+    Example: facecert qr - < certify_url.txt
+    """
+    if svg is None:
+        click.echo(qr_terminal(certify_url), nl=False)
+        return
+    drawn = qr_svg(certify_url)
+    try:
+        with open(svg, "w", encoding="utf-8") as file:
+            file.write(drawn)
+    except OSError as error:
+        raise Misuse("The file for --svg cannot be written: %s." % error.strerror)

@@ -1,0 +1,39 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, run_cli, run_python
+
+pytest.importorskip("click", reason="the command line is the extra `cli`")
+
+
+def test_the_sandbox_command_serves_other_programs():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "facecert", "sandbox", "--port", "0"],
+        stdout=subprocess.PIPE,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1"),
+    )
+    try:
+        environ = {}
+        for line in process.stdout:
+            found = re.match(r"  export (\w+)=(\S+)", line.decode("utf-8"))
+            if found:
+                environ[found.group(1)] = found.group(2)
+            if b"Ctrl-C" in line:
+                break
+        code = "import facecert; print(facecert.init(cert_name='a', cert_no='1').certify_id)"
+        assert re.match("[0-9a-f]{32}$", run_python(code, env=environ).strip())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+
+
+def test_the_sandbox_command_with_a_port_that_is_taken(sandbox):
+    done = run_cli("sandbox", "--port", sandbox.endpoint.rpartition(":")[2])
+    assert done.exit_code == 1 and "--port" in done.stderr
