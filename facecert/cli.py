@@ -22,11 +22,13 @@ COMMANDS: Dict[str, str] = {
     "demo": "Show one verification from init to query, step by step.",
     "sandbox": "Run the sandbox for other programs until Ctrl-C.",
     "init": "Open a verification; it may cost money.",
-    "query": "Ask whether the person passed.",
+    "query": "Ask whether the person passed; or about many persons.",
     "wait": "Wait until the person passed, or surely did not.",
     "link": "Print the link that opens a certify_url in Alipay.",
     "qr": "Print a certify_url as a QR code, to be scanned with Alipay.",
     "encrypt": "Encrypt a name or a number with SM2.",
+    "ledger": "Look into the ledger of all verifications.",
+    "doctor": "Find out why nobody can be verified from this machine.",
     "completion": "Print the script that completes commands and options.",
 }
 
@@ -144,12 +146,12 @@ def cli(ctx: click.Context) -> None:
     \b
     Exit codes:
         0  passed, or done
-        1  not passed, or not yet (sandbox: it cannot listen there)
+        1  not passed, or not yet; of ledger: there is something to look after
         2  the command line or the input is wrong; nothing was sent
         3  refused by the gateway or the service
-        4  outcome unknown: it may have been done
+        4  outcome unknown: it may have been done; of a batch: some have no answer
         5  not reached, or throttled: nothing was done, try later
-        6  setup: AccessKey, a FACECERT_ variable, a missing package
+        6  setup: AccessKey, a FACECERT_ variable, a missing package, the ledger
        70  a bug in facecert
       130  interrupted
       141  the output could not be written

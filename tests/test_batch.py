@@ -13,8 +13,8 @@ import pytest
 from conftest import NAME, NUMBER, ROOT, run_python
 
 import facecert
-from facecert.batch import HOPELESS_IN_A_ROW, query_many
-from facecert.outcome import Outcome, is_hopeless
+from facecert.batch.many import HOPELESS_IN_A_ROW, query_many
+from facecert.batch.outcome import Outcome, is_hopeless
 
 
 def batch_threads():

@@ -9,11 +9,11 @@ import pytest
 from conftest import NAME, NUMBER, run_python
 
 import facecert
-from facecert import batch_resume
-from facecert.batch_lines import FIELDS
-from facecert.batch_output import Results
-from facecert.outcome import Outcome
-from facecert.seen import OutputFailed, Seen
+from facecert.batch import resume
+from facecert.batch.lines import FIELDS
+from facecert.batch.output import Results
+from facecert.batch.outcome import Outcome
+from facecert.batch.seen import OutputFailed, Seen
 
 A, B, C, D = ("%032x" % number for number in (10, 11, 12, 13))
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
@@ -260,7 +260,7 @@ def test_a_failure_while_resuming_leaves_the_file_alone(path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(batch_resume.os, "replace", full)
+    monkeypatch.setattr(resume.os, "replace", full)
     with pytest.raises(OutputFailed, match="No space left"):
         Results(path, resume=True)
     assert content(path) == before
@@ -357,7 +357,7 @@ def test_seen_is_a_set():
 
 def test_seen_does_not_sit_in_memory():
     out = run_python(
-        "from facecert.seen import Seen\n"
+        "from facecert.batch.seen import Seen\n"
         "def memory():\n"
         "    return int(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])\n"
         "seen = Seen()\n"

@@ -10,11 +10,11 @@ import pytest
 from conftest import NAME, NUMBER, ROOT
 
 import facecert
-from facecert.batch_output import Results
-from facecert.batch_run import run_batch
+from facecert.batch.output import Results
+from facecert.batch.run import run_batch
 from facecert.id_files import FileId, read_ids
-from facecert.outcome import Outcome
-from facecert.seen import OutputFailed
+from facecert.batch.outcome import Outcome
+from facecert.batch.seen import OutputFailed
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def test_in_another_thread_there_is_no_handler(run, opened, output):
 #: Says "ready"; at the end, what the summary and the handler are.
 PROGRAM = """
 import sys, signal, facecert
-from facecert.batch_output import Results
-from facecert.batch_run import run_batch
+from facecert.batch.output import Results
+from facecert.batch.run import run_batch
 from facecert.id_files import read_ids
 client = facecert.Client.from_environment()
 print("ready", flush=True)

@@ -37,9 +37,13 @@ def test_every_command_has_an_example_and_is_in_the_readme(name):
     assert "facecert %s" % name in done.stdout.split("Example: ")[1]
     readme = (ROOT / "README.rst").read_text(encoding="utf-8")
     assert "facecert " + name in readme
-    for parameter in command(name).params:
+    below = getattr(command(name), "commands", {})
+    for parameter in sum([one.params for one in below.values()], command(name).params):
         if isinstance(parameter, click.Option):
             assert max(parameter.opts, key=len) in readme
+    for other in below:
+        assert "facecert %s %s" % (name, other) in readme
+        assert "Example: facecert %s %s" % (name, other) in run_cli(name, other, "--help").stdout
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
@@ -49,7 +53,8 @@ def test_the_list_tells_what_the_command_tells(name):
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_can_be_verbose(name):
-    assert ["--verbose"] in [parameter.opts for parameter in command(name).params]
+    for one in getattr(command(name), "commands", {name: command(name)}).values():
+        assert ["--verbose"] in [parameter.opts for parameter in one.params]
 
 
 def test_every_module_with_a_command_is_in_the_list():
@@ -114,6 +119,7 @@ def test_the_help_and_the_readme_have_every_exit_code():
         (facecert.ServiceError(outcome="refused"), 3),
         (facecert.ServiceError(outcome="unknown"), 4),
         (facecert.CallbackError(), 3),
+        (facecert.LedgerError(), 6),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -155,7 +161,7 @@ def test_what_is_wrong_on_the_command_line_is_never_repeated(commands, arguments
 
 
 def test_a_missing_argument_is_named():
-    assert "CERTIFY_ID is missing" in run_cli("query").stderr
+    assert "CERTIFY_ID is missing" in run_cli("wait").stderr
     assert "--svg needs a value" in run_cli("qr", "https://x", "--svg").stderr
     assert "--port is not valid" in run_cli("sandbox", "--port", "99999").stderr
 

@@ -43,3 +43,97 @@ def test_query_whose_answer_never_came(commands, certify_id):
     done = run_cli("query", certify_id, "--json")
     error = json.loads(done.stderr)
     assert (done.exit_code, error["error"], error["retryable"]) == (4, "NoAnswer", True)
+
+
+# Many
+
+
+@pytest.fixture
+def certify_ids(commands, person):
+    """Ten verifications, every other one passed."""
+    with commands.client() as client:
+        ids = [client.init(**person).certify_id for _ in range(10)]
+    for certify_id in ids[::2]:
+        commands.complete(certify_id)
+    return ids
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_batch(commands, certify_ids, tmp_path):
+    source, results = tmp_path / "ids.csv", tmp_path / "results.jsonl"
+    source.write_text("no,certifyId\n" + "".join("1,%s\n" % one for one in certify_ids))
+    command = ["query", "--batch", str(source), "--output", str(results), "--qps", "500"]
+    done = run_cli(*command)
+    assert done.exit_code == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["answered"], summary["passed"], summary["failed"]) == (10, 5, 0)
+    assert {line["certify_id"]: line["passed"] for line in lines_of(results)} == {
+        certify_id: number % 2 == 0 for number, certify_id in enumerate(certify_ids)
+    }
+    again = run_cli(*command)
+    assert again.exit_code == 2 and "there already" in again.stderr
+    asked = len(commands.requests)
+    assert run_cli(*(command + ["--resume"])).exit_code == 0
+    assert len(commands.requests) == asked and len(lines_of(results)) == 10
+
+
+def test_a_batch_on_a_terminal_shows_a_bar(commands, certify_ids, tmp_path, on_a_terminal):
+    source, results = tmp_path / "ids.txt", tmp_path / "results.csv"
+    source.write_text("\n".join(certify_ids))
+    done = run_cli("query", "--batch", str(source), "--output", str(results), "--qps", "500")
+    assert "10 answered (5 passed)" in done.stdout
+    assert results.read_text().startswith("certify_id,passed,")
+
+
+def test_a_batch_through_pipes(commands, certify_ids):
+    text = "\n".join(certify_ids[:3] + ["nonsense"])
+    done = run_cli("query", "--batch", "-", "--qps", "500", stdin=text)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {line["certify_id"] for line in lines} == set(certify_ids[:3]) | {None}
+    assert done.exit_code == 4 and "1 ids have no answer" in done.stderr
+    assert "nonsense" not in done.stdout + done.stderr
+
+
+def test_a_batch_whose_errors_may_pass(commands, certify_ids, tmp_path):
+    source, results = tmp_path / "ids.txt", tmp_path / "results.jsonl"
+    source.write_text("\n".join(certify_ids))
+    commands.fail("http-503", times=2)
+    command = ["query", "--batch", str(source), "--output", str(results), "--qps", "500"]
+    done = run_cli(*command)
+    assert done.exit_code == 4 and json.loads(done.stdout)["failed"] == 2
+    assert len(lines_of(results)) == 10
+    done = run_cli(*(command + ["--resume"]))
+    assert done.exit_code == 0 and len(lines_of(results)) == 10
+    assert all(line["error"] is None for line in lines_of(results))
+
+
+def test_a_batch_without_its_file(commands, tmp_path):
+    done = run_cli("query", "--batch", str(tmp_path / "no.csv"))
+    assert done.exit_code == 2 and "cannot be read" in done.stderr
+
+
+def test_what_the_ledger_waits_for(commands, person, tmp_path, monkeypatch):
+    pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+    url = str(tmp_path / "ledger.db")
+    monkeypatch.setenv("FACECERT_LEDGER", url)
+    with commands.client(ledger=url) as client:
+        opened = [client.init(**person) for _ in range(3)]
+        commands.complete(opened[0].certify_id)
+        ledger = client.ledger
+        done = run_cli("query", "--ledger-pending", "--qps", "100")
+        assert done.exit_code == 0 and len(done.stdout.splitlines()) == 3
+        assert ledger.get(opened[0].outer_order_no).state == "passed"
+        assert len(run_cli("query", "--ledger-pending").stdout.splitlines()) == 2
+    monkeypatch.delenv("FACECERT_LEDGER")
+    done = run_cli("query", "--ledger-pending")
+    assert done.exit_code == 6 and "FACECERT_LEDGER" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["0" * 32, "--batch", "-"], ["--batch", "-",
+                                       "--ledger-pending"]])  # fmt: skip
+def test_one_kind_of_question_at_a_time(commands, arguments):
+    done = run_cli("query", *arguments)
+    assert done.exit_code == 2 and "--ledger-pending" in done.stderr

@@ -46,7 +46,12 @@ def poll(steps, seconds, ends_with=False):
 
     try:
         end = wait.poll(
-            ask, seconds=seconds, clock=time.clock, sleep=time.sleep, report=reported.append
+            ask,
+            seconds=seconds,
+            decided=lambda answer: answer.passed,
+            clock=time.clock,
+            sleep=time.sleep,
+            report=reported.append,
         )
     except facecert.FacecertError as error:
         end = error

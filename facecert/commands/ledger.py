@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterable, Iterator, Optional, TextIO, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple
 
 import click
 
@@ -176,9 +176,12 @@ def import_bill(file: str, month: str, output: Output) -> int:
     Example: facecert ledger import-bill bill.csv --month 2026-10
     """
     bill = Bill(open_ledger(), month)
-    # A line without an id is a sum, or a remark.
-    new = bill.add(line.certify_id for line in read_ids(file, "csv") if line.certify_id)
-    lists = {
+    try:
+        # A line without an id is a sum, or a remark.
+        new = bill.add(line.certify_id for line in read_ids(file, "csv") if line.certify_id)
+    except OSError as error:
+        raise Misuse("The bill cannot be read: %s." % error.strerror)
+    lists: Dict[str, List[Optional[str]]] = {
         "missing_here": list(bill.missing_here()),
         "missing_there": [entry.certify_id for entry in bill.missing_there()],
         "never_finished_billed": [e.certify_id for e in bill.never_finished(billed=True)],

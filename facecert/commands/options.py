@@ -70,7 +70,7 @@ def verbose_option(command: Command) -> Command:
 
 def certify_id_argument(command: Command) -> Command:
     """Add the argument CERTIFY_ID."""
-    return click.argument("certify_id", callback=_no_document_number)(command)
+    return click.argument("certify_id", callback=no_document_number)(command)
 
 
 def certify_url_argument(command: Command) -> Command:
@@ -90,8 +90,11 @@ def _log_to_stderr(ctx: click.Context, option: click.Parameter, wanted: bool) ->
     ctx.call_on_close(lambda: logger.removeHandler(handler))
 
 
-def _no_document_number(ctx: click.Context, argument: click.Parameter, value: str) -> str:
-    if re.fullmatch("[0-9]{17}[0-9Xx]", value):
+def no_document_number(
+    ctx: click.Context, argument: click.Parameter, value: Optional[str]
+) -> Optional[str]:
+    """Refuse what looks like a document number where a CERTIFY_ID belongs."""
+    if value and re.fullmatch("[0-9]{17}[0-9Xx]", value):
         raise Misuse(
             "This looks like a document number. CERTIFY_ID is what init printed. The command line"
             " shows in ps and in the shell's history: consider the number seen."

@@ -21,6 +21,7 @@ from ..errors import (
     DependencyError,
     FacecertError,
     InvalidParameter,
+    LedgerError,
     Throttled,
 )
 
@@ -121,7 +122,7 @@ def exit_code(error: FacecertError) -> int:
     """Return the exit code that an error stands for."""
     if isinstance(error, InvalidParameter):
         return SETUP if error.field.startswith("FACECERT_") else USAGE
-    if isinstance(error, (CredentialsError, DependencyError)):
+    if isinstance(error, (CredentialsError, DependencyError, LedgerError)):
         return SETUP
     if error.outcome == UNKNOWN:
         return OUTCOME_UNKNOWN

@@ -7,8 +7,9 @@ from typing import Any, Callable, Dict, Optional
 
 import click
 
+from ..client import Client
 from ..errors import FacecertError
-from ..lifecycle import GRACE, LIFETIME
+from ..lifecycle import FAILED, GRACE, LIFETIME
 from ..results import QueryResult
 from .options import certify_id_argument, connect, json_option, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, Misuse, Output
@@ -24,11 +25,12 @@ def poll(
     ask: Callable[[], QueryResult],
     *,
     seconds: float,
+    decided: Callable[[QueryResult], bool],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
     report: Callable[[FacecertError], Any]
 ) -> QueryResult:
-    """Ask until it was passed or the time is over; the last question is asked after that.
+    """Ask until it is decided or the time is over; the last question is asked after that.
 
     Args:
         seconds: from now on; 0 asks once.
@@ -45,7 +47,7 @@ def poll(
         asked_to_wait = 0.0
         try:
             answer = ask()
-            if answer.passed or last:
+            if last or decided(answer):
                 return answer
         except FacecertError as error:
             if last or not error.retryable:
@@ -60,6 +62,17 @@ def seconds_until_decided(expires_at: Optional[float], now: float) -> float:
     """Return after how many seconds an F is final, at the latest: nobody waits for a past init."""
     latest = now + LIFETIME.total_seconds()
     return max(0.0, min(expires_at or latest, latest) + GRACE.total_seconds() - now)
+
+
+def _entry(client: Client, certify_id: str) -> Any:
+    """Return the row in the client's ledger, or None; not every keeper can look for one."""
+    find = getattr(client.ledger, "find", None)
+    return find and find(certify_id)
+
+
+def _has_failed(client: Client, certify_id: str) -> bool:
+    entry = _entry(client, certify_id)
+    return entry is not None and entry.state == FAILED
 
 
 def _moment(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> Optional[float]:
@@ -97,9 +110,9 @@ def command(
 ) -> int:
     """Wait until the person passed, or surely did not.
 
-    A "not passed" is final once the verification's 30 minutes are over, and five more to be sure.
-    It is not known here when they began, so they are counted from now unless --expires-at tells.
-    Failures that may pass are shown, and it goes on.
+    A "not passed" is final once the verification's 30 minutes are over, and five more to be sure,
+    or when a genuine callback reached the ledger. If neither that nor --expires-at tells when they
+    are over, they are counted from now. Failures that may pass are shown, and it goes on.
 
     Exit code 0: passed. Exit code 1: not passed; with --json "final" tells whether that is final.
     Ctrl-C ends it with exit code 130 and what is known.
@@ -107,10 +120,13 @@ def command(
     Example: facecert wait 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --minutes 10
     """
     now = time.time()
-    decided_after = seconds_until_decided(expires_at, now)
-    seconds = min(decided_after, minutes * 60)
     known: Dict[str, Any] = {"certify_id": certify_id, "passed": None, "request_id": None}
     with connect(scene_id) as client:
+        entry = _entry(client, certify_id)
+        if entry is not None and expires_at is None:
+            expires_at = entry.expires_at.timestamp()
+        decided_after = seconds_until_decided(expires_at, now)
+        seconds = min(decided_after, minutes * 60)
         end = time.strftime("%H:%M:%S", time.localtime(now + seconds))
         output.note("Asking every few seconds, until %s at most. Ctrl-C ends it." % end)
 
@@ -123,6 +139,7 @@ def command(
             answer = poll(
                 ask,
                 seconds=seconds,
+                decided=lambda answer: answer.passed or _has_failed(client, certify_id),
                 clock=time.monotonic,
                 sleep=time.sleep,
                 report=lambda error: output.complain(error, going_on=True),
@@ -134,7 +151,7 @@ def command(
                 words = "interrupted; when last asked: %s" % NOT_YET
             output.show(dict(known, final=False), words)
             return INTERRUPTED
-    final = answer.passed or seconds >= decided_after
+        final = answer.passed or seconds >= decided_after or _has_failed(client, certify_id)
     if answer.passed:
         words = PASSED
     else:

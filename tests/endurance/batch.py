@@ -73,8 +73,8 @@ def sandbox_process(arguments):
 def batch_process(arguments):
     """Ask about all ids that have no line yet."""
     from facecert import Client
-    from facecert.batch_output import Results
-    from facecert.batch_run import run_batch
+    from facecert.batch.output import Results
+    from facecert.batch.run import run_batch
     from facecert.id_files import read_ids
 
     client = Client.from_environment()

@@ -3,17 +3,18 @@
 from datetime import datetime
 from typing import NamedTuple, Optional
 
-from .errors import (
+from ..errors import (
     ClockSkew,
     CredentialsError,
     DependencyError,
     FacecertError,
     GatewayError,
     InvalidParameter,
+    LedgerError,
     ServiceError,
     SignatureError,
 )
-from .results import QueryResult
+from ..results import QueryResult
 
 
 class Outcome(NamedTuple):
@@ -46,7 +47,8 @@ def is_hopeless(error: Optional[FacecertError]) -> bool:
         return error.field != "certify_id"
     if isinstance(error, ServiceError):
         return error.code in (402, 403, 404)
-    if isinstance(error, (CredentialsError, DependencyError, SignatureError, ClockSkew)):
+    hopeless = (CredentialsError, DependencyError, SignatureError, ClockSkew, LedgerError)
+    if isinstance(error, hopeless):
         return True
     code = str(error.code) if isinstance(error, GatewayError) else ""
     return code.startswith(("Forbidden", "NoPermission"))

@@ -4,10 +4,10 @@ import os
 import sys
 from typing import Any, Optional
 
-from .batch_lines import CSV, Format, JSONLines, fields_of
-from .batch_resume import locked, resumed
-from .errors import InvalidParameter
+from ..errors import InvalidParameter
+from .lines import CSV, Format, JSONLines, fields_of
 from .outcome import Outcome
+from .resume import locked, resumed
 from .seen import OutputFailed, Seen
 
 

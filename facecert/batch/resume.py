@@ -4,8 +4,8 @@ import os
 import shutil
 from typing import Any, BinaryIO, Iterator, Optional, Tuple
 
-from .batch_lines import Format
-from .errors import InvalidParameter
+from ..errors import InvalidParameter
+from .lines import Format
 from .seen import Seen
 
 try:

@@ -5,12 +5,12 @@ import threading
 from queue import Empty
 from typing import Any, Iterable, Iterator, List, Optional
 
-from . import settings
-from .batch_desk import Desk, Item
-from .client import Client
-from .errors import FacecertError, InvalidParameter
+from .. import settings
+from ..client import Client
+from ..errors import FacecertError, InvalidParameter
+from ..rate import Rate
+from .desk import Desk, Item
 from .outcome import Outcome, is_hopeless
-from .rate import Rate
 
 #: So many errors in a row that are not about an id end a batch.
 HOPELESS_IN_A_ROW = 20
@@ -55,7 +55,7 @@ def query_many(
     if isinstance(ids, (str, bytes)):
         raise InvalidParameter("ids must be several ids, not one text", field="ids")
     if client is None:
-        from .default import default_client
+        from ..default import default_client
 
         client = default_client
     return Batch(iter(ids), Desk(client.paced(rate), rate, scene_id), threads)

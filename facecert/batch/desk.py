@@ -4,12 +4,12 @@ import re
 from datetime import datetime, timezone
 from typing import Any, Optional, Tuple, Union
 
-from . import params
-from .client import Client
-from .errors import FacecertError, InvalidParameter
+from .. import params
+from ..client import Client
+from ..errors import FacecertError, InvalidParameter
+from ..rate import Rate, Stopped
+from ..redact import forget_frames
 from .outcome import Outcome
-from .rate import Rate, Stopped
-from .redact import forget_frames
 
 try:
     # Its methods are whole: Ctrl-C cannot leave it locked.

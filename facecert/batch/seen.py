@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from .errors import FacecertError
+from ..errors import FacecertError
 
 
 class OutputFailed(FacecertError):

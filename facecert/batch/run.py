@@ -5,13 +5,13 @@ import threading
 from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
-from .batch import Batch, query_many
-from .batch_desk import check_id
-from .batch_output import Results
-from .client import Client
-from .errors import FacecertError, InvalidParameter
-from .id_files import FileId
+from ..client import Client
+from ..errors import FacecertError, InvalidParameter
+from ..id_files import FileId
+from .desk import check_id
+from .many import Batch, query_many
 from .outcome import Outcome
+from .output import Results
 
 
 class Summary:
