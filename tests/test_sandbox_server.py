@@ -347,6 +347,12 @@ def test_seconds_have_limits(sandbox, browser, seconds):
     assert browser.status == 400
 
 
+@pytest.mark.parametrize("times", [0, 10001, 10**12])
+def test_bug_one_form_could_order_more_faults_than_there_is_memory(sandbox, browser, times):
+    ordered = browser.post(sandbox.endpoint + "/faults", fault="throttled", times=times)
+    assert browser.status == 400 and "1 to 10000" in ordered
+
+
 def test_a_page_survives_nonsense(sandbox, browser):
     browser.get(sandbox.endpoint + "/gateway.do?biz_content=" + "[" * 5000)
     assert browser.status == 404

@@ -181,16 +181,18 @@ class Sandbox:
 
         Args:
             fault: a name from ``facecert.sandbox.faults.FAULTS``.
-            times: how many calls it strikes.
+            times: how many calls it strikes, 1 to 10,000.
             on: ``"init"`` or ``"query"``; None strikes either.
             seconds: how long ``slow`` takes, and how long nobody listens with ``refused``
                 (which strikes at once and knows neither ``times`` nor ``on``).
 
         Raises:
-            ValueError: no such fault or method.
+            ValueError: no such fault or method, or a number out of its limits.
         """
-        if fault not in faults.FAULTS or on not in (None, "init", "query") or times < 1:
+        if fault not in faults.FAULTS or on not in (None, "init", "query"):
             raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
+        if not 1 <= times <= 10000:
+            raise ValueError("times must be 1 to 10000")
         if not 0 <= seconds <= 3600:
             raise ValueError("seconds must be 0 to 3600")
         if fault == faults.REFUSED:
