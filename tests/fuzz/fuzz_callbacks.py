@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import pickle
 import re
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from fuzz_engine import Target
 from fuzz_inputs import (
@@ -38,7 +38,17 @@ def genuine(secret, order):
 
 
 _orders = st.one_of(st.sampled_from(["order1", "Order2", "\udcff"]), texts, canaries)
+_almost = [
+    genuine(SECRET, "order1")[:-1],
+    genuine(SECRET, "order1") + "=",
+    genuine(SECRET, "order1").swapcase(),
+    genuine(SECRET, "order1")[:-1] + "!",
+    genuine("", "order1"),
+    genuine(SECRET, ""),
+]
 _tokens = st.one_of(
+    st.just(genuine(SECRET, "order1")),
+    st.sampled_from(_almost),
     mutated(st.sampled_from([genuine(SECRET, "order1"), genuine(SECRET, "Order2")])),
     texts,
     canaries,
@@ -52,7 +62,7 @@ _pairs = quiet(
             st.tuples(any_case(["order"]), st.one_of(st.just("order1"), _orders)),
             st.tuples(st.one_of(texts, canaries), st.one_of(texts, canaries)),
         ),
-        max_size=7,
+        max_size=8,
     )
 )
 
@@ -63,7 +73,8 @@ def _right(pairs):
     passed = [v for k, v in pairs if k.lower() == "passed"] or ["F"]
     names = {name.lower(): name for name, _ in rest}
     once = [(name, dict(rest)[name]) for name in names.values()]
-    return [("certifyId", "ab" * 16), ("passed", passed[0])] + once
+    twice = once[:1] if len(rest) > 5 else []
+    return [("certifyId", "ab" * 16), ("passed", passed[0])] + once + twice
 
 
 def _query(pairs):
@@ -137,6 +148,7 @@ def judge(given):
     assert callback.token is None or re.fullmatch("[!-~]{1,512}", callback.token)
     assert callback.outer_order_no is None or callback.outer_order_no.isalnum()
     assert not callback.passed or _says_t(source), "nobody said T"
+    assert not _repeats(source), "a repeated parameter was let through"
     assert repr(callback) == "<Callback certify_id=%s outer_order_no=%s, not confirmed>" % (
         callback.certify_id, callback.outer_order_no
     )  # fmt: skip
@@ -173,6 +185,18 @@ def _says_t(source):
         return "T" in source or "%54" in source
     values = source.values() if isinstance(source, dict) else [v for _, v in _items(source)]
     return any("T" in str(value) for value in values)
+
+
+def _repeats(source):
+    """Tell whether a parameter that counts is there twice, where that is plain to see."""
+    if isinstance(source, str):
+        if "?" in source or "#" in source:
+            return False
+        names = [name for name, _ in parse_qsl(source, keep_blank_values=True)]
+    else:
+        names = list(source) if isinstance(source, dict) else [name for name, _ in _items(source)]
+    known = [name.lower() for name in names if isinstance(name, str)]
+    return any(known.count(name) > 1 for name in ("certifyid", "passed", "callbacktoken", "order"))
 
 
 def _items(source):

@@ -148,7 +148,13 @@ _pictures = quiet(
         ),
         st.tuples(
             st.just("restore"),
-            st.one_of(mutated(st.just(_picture_key.store())), canaries, texts, st.none()),
+            st.one_of(
+                mutated(st.just(_picture_key.store())),
+                st.binary(max_size=40).map(
+                    lambda raw: base64.b64encode(raw).decode("ascii") + "." + "A" * 344
+                ),
+                canaries, texts, st.none(),
+            ),
             st.none(),
             st.none(),
         ),
@@ -175,7 +181,7 @@ def _restored(text):
         key = PictureKey.restore(text)
     except InvalidParameter as error:
         return "restore: " + refused(error, text, "stored")
-    assert len(key.enc_token) == 344
+    assert len(key.enc_token) == 344 and len(key._secret) in (16, 32)
     again = PictureKey.restore(key.store())
     assert again.store() == key.store() and again._secret == key._secret
     assert pickle.loads(pickle.dumps(key)).store() == key.store()
