@@ -233,26 +233,24 @@ def judge_service(service_parameters):
     for verification in sandbox.verifications():
         _visit(ours.pages, verification)
     page = ours.pages.get("/")
-    assert page.status_code == 200 and b"330103199001011234" not in page.data
+    assert page.status_code == 200
+    # An order number may be anything, and is shown; Client refuses one that holds the document's.
+    if not any(_good["certNo"] == one.outer_order_no for one in sandbox.verifications()):
+        assert _good["certNo"].encode("ascii") not in page.data
     assert repr(sandbox.requests)
     return "Code %d" % answer["Code"]
 
 
 def _answer(exchange, service_parameters):
     exchange._gate.forget_nonces()
-    pairs = signed(dict(_COMMON, ServiceParameters=service_parameters))
-    form = urlencode(pairs, errors="surrogateescape" if _escapable(pairs) else "surrogatepass")
+    # Lone surrogates arrive as bytes that are no UTF-8.
+    raw = service_parameters.encode("utf-8", "surrogatepass")
+    pairs = signed(dict(_COMMON, ServiceParameters=raw.decode("utf-8", "surrogateescape")))
+    form = urlencode(pairs, errors="surrogateescape")
     response = exchange.answer("POST", "", form, {}, ("127.0.0.1", 1))
     assert response.status == 200, response.text
     response.text.encode("utf-8")
     return json.loads(response.text)
-
-
-def _escapable(pairs):
-    try:
-        return bool("".join(pairs.values()).encode("utf-8", "surrogateescape"))
-    except UnicodeEncodeError:
-        return False
 
 
 def _visit(pages, verification):
