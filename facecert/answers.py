@@ -128,6 +128,9 @@ def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
         code = code.strip()
         if re.fullmatch("-?[0-9]{1,18}", code):
             code = int(code)
+    if type(code) is int and abs(code) > 999999 and repeats(str(code), private):
+        # A document's number, which is no Code.
+        code = str(code)
     if type(code) is int and 200 <= reply.status < 300:
         if code == 200:
             return Answer(envelope, private)
@@ -215,10 +218,17 @@ def _mapping(value: Any) -> Dict[str, Any]:
         value = value.decode("utf-8-sig", "replace")
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json.loads(value, parse_int=_whole)
         except (ValueError, RecursionError):
             return {}
     return value if isinstance(value, dict) else {}
+
+
+def _whole(digits: str) -> int:
+    # int() itself refuses so many since 3.7.14; on 3.6 an answer full of them takes seconds.
+    if len(digits) > 4300:
+        raise ValueError("too many digits")
+    return int(digits)
 
 
 def _pick(mapping: Mapping[str, Any], name: str) -> Any:
@@ -238,7 +248,8 @@ def _text(mapping: Mapping[str, Any], name: str) -> Optional[str]:
 
 def _id(mapping: Mapping[str, Any], name: str, private: Tuple[str, ...]) -> Optional[str]:
     value = _text(mapping, name) or ""
-    # Two letters of a name are in every other id; a document number is in none by chance.
-    telling = [text for text in private if len(text) >= 8]
+    # Two letters of a name are in every other id; a document number is in none by chance, nor is
+    # a name in Chinese, in Base64.
+    telling = [text for text in private if len(text.encode("utf-8", "replace")) >= 6]
     shown = re.fullmatch("[A-Za-z0-9_-]{1,64}", value) and not repeats(value, telling)
     return value if shown else None

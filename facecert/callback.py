@@ -17,6 +17,7 @@ SHORTEST_SECRET = 16
 _LONGEST_QUERY = 8192
 _LONGEST_VALUE = 512
 _TOKEN_BYTES = 20
+_LONE_SURROGATE = "[\ud800-\udfff]"
 
 #: name in lower case -> (attribute, pattern, must be there)
 _KNOWN = {
@@ -134,7 +135,7 @@ def make_token(secret: str, outer_order_no: str) -> str:
     import hmac
 
     key = check_secrets(secret)[0].encode("utf-8")
-    message = b"facecert callback of " + outer_order_no.encode("utf-8")
+    message = b"facecert callback of " + outer_order_no.encode("utf-8", "surrogatepass")
     digest = hmac.new(key, message, hashlib.sha256).digest()[:_TOKEN_BYTES]
     return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
@@ -158,7 +159,8 @@ def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
     """Return the secrets, the first of which makes new tokens.
 
     Raises:
-        InvalidParameter: there is none, or one has less than 16 characters.
+        InvalidParameter: there is none, or one has less than 16 characters, or is not valid
+            Unicode (as the environment's bytes may be).
     """
     several = (secrets,) if isinstance(secrets, str) else tuple(secrets)
     if not several or not all(
@@ -168,6 +170,8 @@ def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
             "callback_secret must have at least %d characters" % SHORTEST_SECRET,
             field="callback_secret",
         )
+    if any(re.search(_LONE_SURROGATE, secret) for secret in several):
+        raise InvalidParameter("callback_secret is not valid Unicode text", field="callback_secret")
     return several
 
 

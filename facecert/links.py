@@ -3,6 +3,7 @@
 Sources: help.aliyun.com 145726, 146452, 144545.
 """
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -12,6 +13,8 @@ _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
 
 #: What JavaScript's encodeURIComponent leaves as it is, beside letters and digits.
 _LEFT_ALONE = "-_.!~*'()"
+
+_LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 def alipay_link(certify_url: str) -> str:
@@ -29,7 +32,7 @@ def qr_svg(certify_url: str) -> str:
     The SVG scales with its surroundings and may be put into a page as it is.
 
     Raises:
-        InvalidParameter: it is no http(s) URL.
+        InvalidParameter: it is no http(s) URL, or longer than a QR code can hold (2,953 bytes).
         DependencyError: segno is not installed.
     """
     code = _qr(certify_url)
@@ -40,7 +43,7 @@ def qr_terminal(certify_url: str) -> str:
     """Return a QR code of a ``certify_url`` as lines of text for a terminal.
 
     Raises:
-        InvalidParameter: it is no http(s) URL.
+        InvalidParameter: it is no http(s) URL, or longer than a QR code can hold (2,953 bytes).
         DependencyError: segno is not installed.
     """
     import io
@@ -57,14 +60,17 @@ def _qr(certify_url: str) -> Any:
         raise DependencyError(
             "QR codes need segno. Install it with: python -m pip install segno"
         ) from error
+    url = _checked(certify_url)
     try:
-        return segno.make(_checked(certify_url), error="l", micro=False)
-    except segno.DataOverflowError:
+        return segno.make(url, error="l", micro=False)
+    except ValueError:
+        # Not its cause: nothing but the length can be wrong by now.
         pass
     raise InvalidParameter("certify_url is too long for a QR code", field="certify_url")
 
 
 def _checked(certify_url: str) -> str:
-    if not isinstance(certify_url, str) or not certify_url.startswith(("https://", "http://")):
+    is_url = isinstance(certify_url, str) and certify_url.startswith(("https://", "http://"))
+    if not is_url or re.search(_LONE_SURROGATE, certify_url):
         raise InvalidParameter("certify_url must be what init returned", field="certify_url")
     return certify_url

@@ -178,8 +178,17 @@ def _public_key(given: Union[str, bytes], field: str) -> RSAPublicKey:
             key = load_der_public_key(_from_base64(text) or b"")
     except Exception:  # each release of cryptography has errors of its own for a wrong key
         pass
-    if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS:
+    if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS or not _can_encrypt(key):
         raise InvalidParameter(
             "%s must be an RSA public key of 2048 bits, as PEM or as Base64" % field, field=field
         )
     return key
+
+
+def _can_encrypt(key: RSAPublicKey) -> bool:
+    """Tell whether n and e are odd and e is not 1; some releases of cryptography take the others.
+
+    With an even n nothing can be encrypted, and with an e of 1 nothing is.
+    """
+    numbers = key.public_numbers()
+    return numbers.n % 2 == 1 and numbers.e % 2 == 1 and numbers.e > 1

@@ -1,3 +1,4 @@
+import base64
 import json
 
 import pytest
@@ -249,3 +250,25 @@ def test_no_bytes_make_anything_but_a_result_or_a_facecert_error(body, status, d
         else:
             assert isinstance(result, (results.InitResult, results.QueryResult))
             repr(result)
+
+
+@pytest.mark.parametrize("code", ["330103199001011234", 330103199001011234, "-330103199001011234"])
+def test_bug_a_document_number_as_code_was_shown(code):
+    with pytest.raises(GatewayError) as caught:
+        answers.read(reply({"Code": code}), ("330103199001011234",))
+    assert caught.value.outcome == "unknown"
+    assert "330103199001011234" not in str(caught.value) + repr(vars(caught.value))
+
+
+def test_bug_a_name_in_base64_was_shown_as_request_id():
+    encoded = base64.urlsafe_b64encode(NAME.encode()).decode()
+    with pytest.raises(ServiceError) as caught:
+        answers.read(reply({"Code": 400, "RequestId": encoded}), (NAME,))
+    assert caught.value.request_id is None
+
+
+def test_bug_on_old_pythons_an_answer_of_digits_took_seconds():
+    """int() of a megabyte of them: 4 s on 3.6. Since 3.7.14 int() itself refuses."""
+    with pytest.raises(BadAnswer):
+        answers.read(reply(b'{"Code":200,"Data":{"a":%s}}' % (b"9" * 4301)))
+    assert answers.read(reply(b'{"Code":200,"Data":{"a":%s}}' % (b"9" * 4300))).data

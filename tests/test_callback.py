@@ -303,3 +303,19 @@ def test_bug_a_refused_callback_left_the_secret_in_the_frames(keeper):
     frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     shown = repr([frame.locals for frame in frames.stack if "test_callback" not in frame.filename])
     assert SECRET not in shown and "canary" not in shown
+
+
+def test_bug_a_secret_of_undecodable_bytes_was_in_the_error():
+    """os.environ has lone surrogates for them; UnicodeEncodeError keeps the whole text."""
+    secret = "secret of sixteen \udcff"
+    for use in (check_secrets, lambda secret: make_token(secret, "order1")):
+        with pytest.raises(InvalidParameter) as caught:
+            use(secret)
+        assert caught.value.field == "callback_secret"
+        assert "sixteen" not in str(caught.value) and caught.value.__context__ is None
+
+
+def test_bug_an_order_that_is_no_unicode_ended_in_a_unicode_error():
+    callback = parse_callback({"certifyId": ID, "passed": "T", "CallbackToken": "tok"})
+    with pytest.raises(CallbackError):
+        callback.check([SECRET], outer_order_no="\udcff")

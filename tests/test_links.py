@@ -62,3 +62,18 @@ def test_without_segno():
     )
     assert "pip install segno" in run_python(code)
     assert sys.modules
+
+
+def test_bug_an_answers_url_that_is_no_unicode_ended_in_a_unicode_error():
+    for make in (alipay_link, qr_svg, qr_terminal):
+        with pytest.raises(InvalidParameter):
+            make(URL + "\ud800")
+
+
+def test_bug_a_url_too_long_for_a_qr_code_ended_in_an_error_of_segnos():
+    longest = "https://" + "a" * (2953 - len("https://"))
+    assert qr_svg(longest)
+    for make in (qr_svg, qr_terminal):
+        with pytest.raises(InvalidParameter) as caught:
+            make(longest + "a")
+        assert caught.value.field == "certify_url" and caught.value.__context__ is None

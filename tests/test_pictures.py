@@ -218,3 +218,19 @@ def test_without_cryptography():
         "except facecert.DependencyError as error: print(error)"
     )
     assert "install --force-reinstall cryptography" in run_python(code)
+
+
+@pytest.mark.parametrize("exponent", [b"\0\0\1", b"\1\0\0"])
+def test_bug_an_exponent_that_encrypts_nothing_was_taken_by_old_cryptography(exponent):
+    der = base64.b64decode(LOCK.public_key)[:-3] + exponent
+    with pytest.raises(InvalidParameter) as caught:
+        PictureKey.generate(base64.b64encode(der).decode("ascii"))
+    assert caught.value.field == "rsa_public_key"
+
+
+def test_bug_an_even_modulus_ended_in_an_error_of_cryptographys():
+    der = bytearray(base64.b64decode(LOCK.public_key))
+    der[-6] ^= 1  # the modulus stands before the five bytes of the exponent
+    with pytest.raises(InvalidParameter) as caught:
+        PictureKey.generate(base64.b64encode(bytes(der)).decode("ascii"))
+    assert caught.value.field == "rsa_public_key"

@@ -233,3 +233,12 @@ def test_the_official_client_is_served(sandbox, in_body):
     acs = AcsClient(sandbox.access_key_id, sandbox.access_key_secret, "cn-shanghai")
     answer = json.loads(acs.do_action_with_exception(request).decode("utf-8"))
     assert answer["Code"] == 200 and len(answer["Data"]["certifyId"]) == 32
+
+
+def test_bug_a_repeated_name_that_is_no_unicode_was_answered_with_a_page():
+    with Sandbox() as sandbox:
+        pool = urllib3.PoolManager()
+        response = pool.request("POST", sandbox.endpoint + "/?%FF=1&%FF=2")
+        pool.clear()
+    assert response.status == 400
+    assert json.loads(response.data.decode("utf-8"))["Code"] == "InvalidParameter"

@@ -327,6 +327,15 @@ def test_bug_bodies_were_taken_for_requests(sandbox, head, status):
     assert sandbox.requests == []
 
 
+def test_bug_what_is_no_request_was_answered_without_a_status_line(sandbox):
+    """As HTTP/0.9 would: on a kept connection that is no answer at all."""
+    with socket.create_connection(("127.0.0.1", sandbox._listener.port), 5) as connection:
+        connection.sendall(b"GET /nowhere HTTP/1.1\r\n\r\nthis is none\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 404") and answer.count(b"HTTP/1.1 400") == 1
+
+
 def test_foreign_pages_may_not_order_anything(sandbox):
     pool = urllib3.PoolManager()
     for origin, status in (("https://evil.example", 403), (sandbox.endpoint, 303)):
@@ -345,6 +354,12 @@ def test_foreign_pages_may_not_order_anything(sandbox):
 def test_seconds_have_limits(sandbox, browser, seconds):
     assert "0 to 3600" in browser.post(sandbox.endpoint + "/faults", fault="slow", seconds=seconds)
     assert browser.status == 400
+
+
+@pytest.mark.parametrize("times", [0, 10001, 10**12])
+def test_bug_one_form_could_order_more_faults_than_there_is_memory(sandbox, browser, times):
+    ordered = browser.post(sandbox.endpoint + "/faults", fault="throttled", times=times)
+    assert browser.status == 400 and "1 to 10000" in ordered
 
 
 def test_a_page_survives_nonsense(sandbox, browser):

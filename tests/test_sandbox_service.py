@@ -200,3 +200,18 @@ def test_an_enc_token_of_another_key_is_not_valid(service, token):
     query = {"method": "query", "certifyId": certify_id, "sceneId": "1", "encToken": token}
     code, message, _ = execute(service, query)
     assert code == 400 and "encToken" in message
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("certName", "张\ud800"),
+        ("certNo", "\udcff"),
+        ("returnUrl", "https://shop.example/\ud800"),
+        ("callbackUrl", "https://shop.example/\ud800"),
+        ("callbackToken", "\ud800"),
+    ],
+)
+def test_bug_texts_that_are_no_unicode_broke_the_pages_and_the_callback(service, field, value):
+    code, message, _ = execute(service, **{field: value})
+    assert code == 400 and field in message

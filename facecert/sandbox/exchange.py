@@ -121,6 +121,8 @@ def _refused(refusal: Refusal, request_id: str) -> Dict[str, Any]:
 
 def _json(status: int, envelope: Mapping[str, Any]) -> Response:
     text = json.dumps(envelope, ensure_ascii=False)
+    # It may repeat a parameter whose bytes were no UTF-8.
+    text = text.encode("utf-8", "replace").decode("utf-8")
     return Response(status, "application/json;charset=utf-8", text, lambda: False)
 
 

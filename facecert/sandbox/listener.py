@@ -131,6 +131,8 @@ class _Handler(WSGIRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server_version = "facecert-sandbox"
+    # HTTP/0.9, the usual one, would answer what is no request without a status line.
+    default_request_version = "HTTP/1.0"
     timeout = 120
     # Several small writes and the peer's delayed ACK would cost 40 ms a call.
     disable_nagle_algorithm = True

@@ -187,7 +187,7 @@ class Sandbox:
 
         Args:
             fault: a name from ``facecert.sandbox.faults.FAULTS``.
-            times: how many calls it strikes.
+            times: how many calls it strikes, 1 to 10,000.
             share: instead of ``times``: strike this share of all calls, 0.01 for one in a hundred,
                 until ``heal()``; drawn at random, in every sandbox the same.
             on: ``"init"`` or ``"query"``; None strikes either.
@@ -195,10 +195,12 @@ class Sandbox:
                 (which strikes at once and knows neither ``times``, ``share`` nor ``on``).
 
         Raises:
-            ValueError: no such fault or method.
+            ValueError: no such fault or method, or a number out of its limits.
         """
-        if fault not in faults.FAULTS or on not in (None, "init", "query") or times < 1:
+        if fault not in faults.FAULTS or on not in (None, "init", "query"):
             raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
+        if not 1 <= times <= 10000:
+            raise ValueError("times must be 1 to 10000")
         if not 0 <= seconds <= 3600:
             raise ValueError("seconds must be 0 to 3600")
         if share is not None and not 0 < share <= 1:

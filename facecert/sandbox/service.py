@@ -215,18 +215,23 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
     )
     for name, rule in rules:
         value = fields.get(name, "" if name == "encryptType" else None)
-        if not isinstance(value, str) or not re.fullmatch(rule, value):
+        if not _is_text(value) or not re.fullmatch(rule, value):
             return name
     if "callbackUrl" in fields and not _may_be_called(fields["callbackUrl"]):
         return "callbackUrl"
-    if not isinstance(fields.get("callbackToken", ""), str):
+    if not _is_text(fields.get("callbackToken", "")):
         return "callbackToken"
     return None
 
 
+def _is_text(value: Any) -> bool:
+    """Tell whether it can be shown and sent; with lone surrogates it cannot."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 def _may_be_called(url: Any) -> bool:
     """https:// as documented; http:// on this machine, where the sandbox is too."""
-    if not isinstance(url, str):
+    if not _is_text(url):
         return False
     try:
         return bool(urlsplit(url).hostname) and (

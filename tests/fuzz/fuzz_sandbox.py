@@ -1,0 +1,500 @@
+"""The sandbox: its gate, its service, and its listener over a real socket.
+
+What must hold: a signed request passes as it was signed and never with a change; whatever comes is
+answered with JSON of the gateway or a page, never with a 500; over the wire each answer is whole
+HTTP, none is missing, nothing hangs, no thread ends in a traceback, and the next call works.
+"""
+
+import base64
+import calendar
+import http.client
+import io
+import json
+import socket
+import sys
+import threading
+from urllib.parse import urlencode
+
+from fuzz_engine import Target
+from fuzz_inputs import canaries, json_object, json_values, mutated, nested, quiet, texts
+from hypothesis import strategies as st
+
+from facecert.sandbox import Sandbox, callbacks, rpc
+from facecert.sandbox.exchange import Exchange
+from facecert.sandbox.service import MESSAGES, Service
+
+SECRET = "fuzz-sandbox-secret"
+NOW = float(calendar.timegm((2027, 1, 1, 0, 0, 0)))
+
+_COMMON = {
+    "Action": "ExecuteRequest",
+    "Version": "2017-03-31",
+    "Format": "JSON",
+    "RegionId": "cn-shanghai",
+    "AccessKeyId": "id",
+    "Timestamp": "2027-01-01T00:00:00Z",
+    "SignatureMethod": "HMAC-SHA1",
+    "SignatureVersion": "1.0",
+    "SignatureNonce": "nonce-1",
+    "Service": "fin_face_verify",
+    "ServiceParameters": '{"method":"query","certifyId":"%s","sceneId":"1"}' % ("ab" * 16),
+}
+
+
+def signed(parameters, secret=SECRET):
+    """Return the parameters with their signature."""
+    text = rpc.string_to_sign("POST", parameters)
+    return dict(parameters, Signature=rpc.signature(text, secret))
+
+
+def gate(now=NOW):
+    """Return a gate that knows one AccessKey."""
+    fresh = rpc.Gate(lambda: now)
+    fresh.access_keys["id"] = rpc.AccessKey(SECRET)
+    return fresh
+
+
+# --- The gate: a request that was signed, and then changed.
+
+#: What percent-decoding with surrogateescape can yield.
+_decoded = st.text(st.characters(blacklist_categories=["Cs"]), max_size=20) | st.just("a\udcff")
+_names = st.sampled_from(sorted(_COMMON) + ["Signature"])
+_changes = quiet(
+    st.one_of(
+        st.tuples(st.just("value"), _names, st.one_of(_decoded, canaries)),
+        st.tuples(
+            st.just("append"), _names, st.sampled_from(["=", " ", "\n", "&a=b", "\0", "%20"])
+        ),
+        st.tuples(st.just("case"), _names, st.none()),
+        st.tuples(st.just("drop"), _names, st.none()),
+        st.tuples(st.just("again"), _names, st.none()),
+        st.tuples(st.just("rename"), _names, _decoded),
+        st.tuples(st.just("add"), _decoded, _decoded),
+        st.tuples(st.just("swap"), _names, _names),
+        st.tuples(st.just("move"), _names, st.integers(1, 5)),
+        st.tuples(st.just("method"), st.sampled_from(["GET", "post", "PUT", ""]), st.none()),
+        st.tuples(st.just("nothing"), st.none(), st.none()),
+    )
+)
+_extras = st.dictionaries(_decoded, st.one_of(_decoded, canaries), max_size=2)
+
+
+def _changed(pairs, change):
+    """Return the method and the parameters after a change."""
+    kind, one, two = change
+    at = [name for name, _ in pairs].index(one) if kind not in ("add", "method", "nothing") else 0
+    name, value = pairs[at]
+    if kind == "method":
+        return one, pairs
+    if kind == "add":
+        return "POST", pairs + [(one, two)]
+    if kind == "drop":
+        return "POST", pairs[:at] + pairs[at + 1:]
+    if kind == "again":
+        return "POST", pairs + [(name, value)]
+    if kind == "swap":
+        other = dict(pairs)[two]
+        swapped = {one: other, two: value}
+        return "POST", [(key, swapped.get(key, text)) for key, text in pairs]
+    if kind == "move":  # the border between two parameters
+        after, its_value = pairs[(at + 1) % len(pairs)]
+        whole = value + "&" + after + "=" + its_value
+        rest = [pair for pair in pairs if pair[0] not in (name, after)]
+        return "POST", rest + [(name, whole)]
+    new = {
+        "value": (name, two),
+        "append": (name, value + str(two)),
+        "case": (name, value.swapcase()),
+        "rename": (two, value),
+        "nothing": (name, value),
+    }[kind]
+    return "POST", pairs[:at] + [new] + pairs[at + 1:]
+
+
+def judge_gate(given):
+    """Send a request as it was signed, or changed; and a second time."""
+    extras, change = given
+    parameters = dict(_COMMON, **{k: v for k, v in extras.items() if k not in _COMMON})
+    for name in ("Signature", "SecurityToken"):  # those mean something else
+        parameters.pop(name, None)
+    pairs = list(signed(parameters).items())
+    method, changed = _changed(pairs, change)
+    unchanged = method == "POST" and sorted(changed) == sorted(pairs)
+    ours = gate()
+    try:
+        accepted = ours.check(method, changed)
+    except rpc.Refusal as refusal:
+        assert not unchanged, "a signed request was refused: " + refusal.code
+        assert refusal.code and 400 <= refusal.status < 500
+        return refusal.code.split(".")[0]
+    assert unchanged and accepted == dict(pairs), "a changed request was accepted"
+    try:
+        ours.check(method, changed)
+    except rpc.Refusal as refusal:
+        assert refusal.code == "SignatureNonceUsed"
+        return "accepted once"
+    raise AssertionError("its nonce was accepted twice")
+
+
+# --- The exchange and the service behind it: signed, with anything for fields.
+
+_strings = st.one_of(texts, canaries, st.sampled_from(["\ud800", "\udcff", "\0", "\r\nA: b", " "]))
+_urls = st.one_of(
+    st.sampled_from(
+        ["https://shop.example/cb?a=b#c", "http://127.0.0.1:0/", "http://127.0.0.1:99999/cb",
+         "http://127.0.0.1:1/cb", "http://localhost:abc/", "http://[::1", "https://\u2100/",
+         "http://127.0.0.1:1/\ud800", "http://127.0.0.1:-1/", "http://127.0.0.1:1/\r\n"]
+    ),
+    mutated(st.just("http://127.0.0.1:1/cb?x=1")),
+    mutated(st.just("https://127.0.0.1:1/")),
+)  # fmt: skip
+_good = {
+    "method": "init", "sceneId": "1", "outerOrderNo": "order1", "bizCode": "FACE",
+    "identityType": "CERT_INFO", "certType": "IDENTITY_CARD", "certName": "张三",
+    "certNo": "330103199001011234", "returnUrl": "", "callbackUrl": "http://127.0.0.1:1/cb",
+    "callbackToken": "token", "encryptType": "",
+}  # fmt: skip
+_json_strings = _strings.map(json.dumps)
+_values = {
+    "returnUrl": st.one_of(_json_strings, _urls.map(json.dumps)),
+    "callbackUrl": _urls.map(json.dumps),
+    "callbackToken": _json_strings,
+    "certName": _json_strings,
+    "certNo": _json_strings,
+    "encryptType": st.sampled_from(['"SM2"', '""', "null", '"sm2"']),
+}
+
+
+def _init(changes, dropped):
+    fields = {name: json.dumps(value) for name, value in _good.items() if name not in dropped}
+    fields.update(changes)
+    return json_object(sorted(fields.items()))
+
+
+_field_changes = st.sampled_from(sorted(_good)).flatmap(
+    lambda name: st.tuples(st.just(name), st.one_of(_values.get(name, json_values), json_values))
+)
+_service_parameters = quiet(
+    st.one_of(
+        st.builds(
+            lambda changes, dropped: _init(dict(changes), dropped),
+            st.lists(_field_changes, max_size=2),
+            st.one_of(st.just(()), st.tuples(st.sampled_from(sorted(_good)))),
+        ),
+        st.builds(lambda token: '{"method":"query","certifyId":"*","sceneId":"1","encToken":%s}'
+                  % token, st.one_of(json_values, st.binary(max_size=300).map(
+                      lambda raw: json.dumps(base64.b64encode(raw).decode())))),
+        st.builds(lambda value: '{"method":"query","certifyId":%s,"sceneId":"1"}' % value,
+                  json_values),
+        mutated(st.just(_init({}, ()))),
+        json_values,
+        nested(50000),
+        texts,
+    )
+)  # fmt: skip
+
+
+class _Room:
+    """A sandbox that listens nowhere: its service, its pages, its callbacks."""
+
+    def __init__(self):
+        self.sandbox = Sandbox(clock=lambda: NOW, access_key_id="id", access_key_secret=SECRET,
+                               scene_id="1")  # fmt: skip
+        self.sandbox._listener.port = 1
+        self.sandbox._service.certify_url_base = "http://127.0.0.1:1"
+        self.sandbox._service.submitted = lambda verification: None
+        self.sandbox._service.picture_lock()
+        self.pages = self.sandbox._listener._application.test_client()
+
+
+_room = None
+
+
+def room():
+    """Return the one room; making its RSA key takes a moment."""
+    global _room
+    if _room is None:
+        _room = _Room()
+    _room.sandbox._service.reset()
+    _room.sandbox._gate.forget_nonces()
+    _room.sandbox.requests.clear()
+    return _room
+
+
+def judge_service(service_parameters):
+    """Make a signed call with these ServiceParameters, and visit every page afterwards."""
+    ours = room()
+    sandbox = ours.sandbox
+    if '"certifyId":"*"' in service_parameters:
+        answer = _answer(sandbox._exchange, _init({}, ()))
+        service_parameters = service_parameters.replace("*", answer["Data"]["certifyId"])
+    answer = _answer(sandbox._exchange, service_parameters)
+    assert answer["Code"] in MESSAGES, answer
+    for verification in sandbox.verifications():
+        _visit(ours.pages, verification)
+    page = ours.pages.get("/")
+    assert page.status_code == 200
+    # An order number may be anything, and is shown; Client refuses one that holds the document's.
+    if not any(_good["certNo"] == one.outer_order_no for one in sandbox.verifications()):
+        assert _good["certNo"].encode("ascii") not in page.data
+    assert repr(sandbox.requests)
+    return "Code %d" % answer["Code"]
+
+
+def _answer(exchange, service_parameters):
+    exchange._gate.forget_nonces()
+    # Lone surrogates arrive as bytes that are no UTF-8.
+    raw = service_parameters.encode("utf-8", "surrogatepass")
+    pairs = signed(dict(_COMMON, ServiceParameters=raw.decode("utf-8", "surrogateescape")))
+    form = urlencode(pairs, errors="surrogateescape")
+    response = exchange.answer("POST", "", form, {}, ("127.0.0.1", 1))
+    assert response.status == 200, response.text
+    response.text.encode("utf-8")
+    return json.loads(response.text)
+
+
+def _visit(pages, verification):
+    address = verification.certify_url[len("http://127.0.0.1:1"):]
+    assert pages.get(address).status_code == 200
+    assert pages.post(address, data={"answer": "pass"}).status_code == 303
+    assert pages.get(address).status_code == 200
+    if verification.callback_url is not None:
+        url = callbacks.callback_address(verification)
+        if callbacks.is_loopback(url) and ":1/" in url or ":0/" in url or ":99999/" in url:
+            status, why = callbacks._get(callbacks._opener(), url)
+            assert status is None and why
+
+
+# --- Anything for query string and body.
+
+_encoded = st.one_of(
+    st.dictionaries(
+        st.one_of(st.sampled_from(sorted(_COMMON) + ["Signature", "\xff"]), texts),
+        texts,
+        max_size=5,
+    ).map(lambda pairs: urlencode(pairs, errors="surrogatepass")),
+    st.just(urlencode(signed(_COMMON))),
+    st.sampled_from(["%FF=1&%FF=2", "a=%", "&&==&;", "%ED%A0%80=1&%ED%A0%80", "a&a", "=&="]),
+)
+_exchanges = st.tuples(
+    st.sampled_from(["POST", "POST", "GET", "PUT", "\xff"]),
+    st.one_of(st.just(""), mutated(_encoded)),
+    st.one_of(st.just(""), mutated(_encoded), mutated(_encoded)),
+)
+
+
+def judge_exchange(given):
+    """Make a call with any query string and body."""
+    method, query, form = given
+    ours = Exchange(gate(), Service("1", lambda: NOW), lambda: NOW)
+    response = ours.answer(method, query, form, {}, ("127.0.0.1", 1))
+    response.text.encode("utf-8")
+    envelope = json.loads(response.text)
+    assert len(ours.requests) == 1 and repr(ours.requests[0])
+    if response.status == 200:
+        assert envelope["Code"] == 400
+        return "accepted"
+    assert 400 <= response.status < 500 and isinstance(envelope["Code"], str)
+    assert len(envelope["RequestId"]) == 36
+    return envelope["Code"].split(".")[0]
+
+
+# --- The listener, over a socket.
+
+_lines = st.sampled_from(
+    ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /?a=b HTTP/1.1", "HEAD / HTTP/1.0",
+     "PUT / HTTP/1.1", "DELETE / HTTP/1.1", "POST /faults HTTP/1.1",
+     "GET /gateway.do?biz_content=%7B%7D&sign=x HTTP/1.1",
+     "GET http://127.0.0.1/ HTTP/1.1", "GET * HTTP/1.1", "GET //x/../y HTTP/1.1",
+     "POST /%ff HTTP/1.1", "GET /\xff?\xff=\xfe HTTP/1.1", "GET / HTTP/9.9", "GET /",
+     "\x16\x03\x01\x02\x00", ""]
+)  # fmt: skip
+_headers = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["Host: 127.0.0.1", "Host: \xff", "Host: a b", "Host: [", "Expect: 100-continue",
+             "Connection: close", "Connection: keep-alive", "Transfer-Encoding: chunked",
+             "Content-Length: 5", "Content-Length: -1", "Content-Length: +5", "Content-Length: 0x5",
+             "Content-Length: 9999999999", "Content-Length : 5", "Origin: null", "Origin: http://a",
+             "Content-Type: application/x-www-form-urlencoded; charset=nonsense",
+             "Content-Type: multipart/form-data; boundary=a", "Content-Type: multipart/form-data",
+             "Content-Encoding: gzip", "X: " + "a" * 70000, " folded", "no colon", ": empty",
+             "Range: bytes=0-", "If-None-Match: *", "Accept-Charset: \x00", "Cookie: \xff=;;=",
+             "Forwarded: for=\"[", "X-Forwarded-For: a", "SCRIPT_NAME: x", "Upgrade: h2c"]
+        ),
+        st.builds("%s: %s".__mod__, st.tuples(texts, texts)),
+    ),
+    max_size=4,
+)  # fmt: skip
+_forms = st.one_of(
+    st.just(b""), st.just(b"fault=slow&seconds=nan"), st.just(b"fault=none&times=1e5"),
+    st.builds(lambda n: b"fault=throttled&times=%d" % n, st.sampled_from([0, -1, 10**12])),
+    st.just(b"fault=throttled&times=" + b"9" * 5000), st.just(b"--a\r\n\r\n\r\n--a--"),
+    st.binary(max_size=60), mutated(_encoded).map(lambda text: text.encode("utf-8", "replace")),
+)  # fmt: skip
+
+
+def _framed(line, headers, body):
+    """Return a request whose length is told as it is."""
+    headers = [h for h in headers if not h.lower().startswith(("content-length", "transfer-"))]
+    headers = [h for h in headers if ":" in h and "\n" not in h and "\r" not in h and h.strip(": ")]
+    head = "\r\n".join([line] + headers + ["Content-Length: %d" % len(body)])
+    return head.encode("utf-8", "surrogatepass") + b"\r\n\r\n" + body
+
+
+def _unframed(line, headers, body):
+    head = "\r\n".join([line] + headers)
+    return head.encode("latin-1", "replace") + b"\r\n\r\n" + body
+
+
+_whole_lines = st.sampled_from(
+    ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /gateway.do?biz_content=[]&sign=%ff HTTP/1.1",
+     "POST /gateway.do HTTP/1.1", "POST /faults HTTP/1.1", "GET /?%ff=%fe&%ff HTTP/1.1",
+     "PUT /nowhere HTTP/1.1", "POST //faults HTTP/1.1"]
+)  # fmt: skip
+_streams = quiet(
+    st.one_of(
+        st.builds(
+            lambda whole, more: (b"".join(whole), len(whole)),
+            st.lists(st.builds(_framed, _whole_lines, _headers, _forms), min_size=1, max_size=3),
+            st.none(),
+        ),
+        st.builds(_unframed, _lines, _headers, _forms).map(lambda raw: (raw, 0)),
+        mutated(st.builds(_unframed, _lines, _headers, _forms)).map(lambda raw: (raw, 0)),
+        st.binary(max_size=100).map(lambda raw: (raw, 0)),
+    )
+)
+
+
+class Street:
+    """A listening sandbox, and what its threads and its error handler had to say."""
+
+    def __init__(self):
+        self.sandbox = Sandbox(access_key_secret=SECRET).start()
+        self.failures = []
+        self.sandbox._listener._server.handle_error = self._note
+
+    def _note(self, request, client_address):
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):  # a client that went away
+            self.failures.append(error)
+
+
+_street = None
+
+
+def street():
+    """Return the one listening sandbox."""
+    global _street
+    if _street is None:
+        _street = Street()
+    _street.sandbox._exchange.faults.clear()
+    return _street
+
+
+def leave_street():
+    """Stop listening."""
+    global _street
+    leaving, _street = _street, None
+    if leaving is not None:
+        leaving.sandbox.stop()
+
+
+def judge_listener(given):
+    """Send bytes, say that no more will come, and read all that is answered."""
+    raw, whole = given
+    ours = street()
+    said, stderr = io.StringIO(), sys.stderr
+    sys.stderr = said
+    try:
+        answered, cut = _sent(ours.sandbox, raw)
+        # A thread may still be at its end.
+        for thread in threading.enumerate():
+            if "process_request_thread" in repr(getattr(thread, "_target", None)):
+                thread.join(5)
+    finally:
+        sys.stderr = stderr
+    assert not said.getvalue(), "on stderr: " + said.getvalue()
+    assert not ours.failures, "a thread failed: %r" % ours.failures.pop()
+    statuses = _statuses(answered, cut)
+    assert not {500, 502, 503} & set(statuses), answered[:300]
+    if whole and not cut:
+        assert statuses, "a whole request was not answered"
+    ours.sandbox._exchange.faults.clear()
+    del ours.sandbox.requests[:]
+    return "%d answers" % len(statuses) if len(statuses) < 4 else "more answers"
+
+
+def _sent(sandbox, raw):
+    """Return what was answered, and whether the connection was reset meanwhile."""
+    answered = b""
+    with socket.create_connection(("127.0.0.1", sandbox._listener.port), timeout=20) as connection:
+        try:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            while True:
+                piece = connection.recv(65536)
+                if not piece:
+                    return answered, False
+                answered += piece
+        except socket.timeout:
+            raise AssertionError("it hangs; so far: %r" % answered[:80])
+        except OSError:
+            # It was turned away before it was sent whole.
+            return answered, True
+
+
+def _statuses(answered, cut):
+    """Return the status of every answer; each must be whole."""
+    statuses = []
+    while answered:
+        assert answered.startswith(b"HTTP/1.1 "), "no answer: %r" % answered[:80]
+        # Whether a body belongs to it depends on the method: HEAD answers have the length alone.
+        head, mark, rest = answered.partition(b"\r\n\r\n")
+        assert mark or cut, "half an answer: %r" % answered[:80]
+        message = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + b"\r\n\r\n"))
+        length = int(message.get("Content-Length") or 0)
+        statuses.append(int(head.split(b" ")[1]))
+        if rest.startswith(b"HTTP/1.1 ") or not rest:
+            length = 0
+        body = rest[:length]
+        assert len(body) == length or cut, "half a body"
+        if "json" in message.get("Content-Type", "") and body:
+            assert json.loads(body.decode("utf-8"))["RequestId"]
+        goes_on = "Content-Length" in message or statuses[-1] == 100
+        answered = rest[length:] if goes_on else b""
+    return statuses
+
+
+def _long_gate(n):
+    return {"a%d" % i: "b" * 50 for i in range(n // 55)}, ("nothing", None, None)
+
+
+TARGETS = [
+    Target("rpc", st.tuples(_extras, _changes), judge_gate, long=[
+        _long_gate,
+        lambda n: ({"a": "&" * n}, ("nothing", None, None)),
+        lambda n: ({}, ("value", "Timestamp", "2" * n)),
+        lambda n: ({}, ("value", "AccessKeyId", "LTAI" * (n // 4))),
+    ]),
+    Target("exchange", _exchanges, judge_exchange, long=[
+        lambda n: ("POST", "", "a=b&" * (n // 4)),
+        lambda n: ("POST", "%FF" * (n // 3), "a=%"),
+        lambda n: ("POST", "", "ServiceParameters=" + "[" * n),
+        lambda n: ("POST", "", "&" * n),
+    ]),
+    Target("service", _service_parameters, judge_service, share=0.3, long=[
+        lambda n: _init({"certName": json.dumps("\u5f20" * n)}, ()),
+        lambda n: _init({"certName": json.dumps(" " * n)}, ()),
+        lambda n: _init({"returnUrl": json.dumps("https://a/" + "%" * n)}, ()),
+        lambda n: _init({"callbackUrl": json.dumps("http://127.0.0.1:" + "9" * n)}, ()),
+        lambda n: _init({"encryptType": '"SM2"', "certName": json.dumps("A" * n)}, ()),
+        lambda n: "{" * n,
+    ]),
+    Target("listener", _streams, judge_listener, share=0.3, close=leave_street, long=[
+        lambda n: (_framed("POST / HTTP/1.1", [], b"a=b&" * (n // 4)), 1),
+        lambda n: (b"\r\n" * (n // 2), 0),
+        lambda n: (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (n // 6), 0),
+        lambda n: (b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\nx" * (n // 800), 0),
+    ]),
+]  # fmt: skip
