@@ -62,7 +62,7 @@ class _HTTPSPool(_CarefulPool, urllib3.HTTPSConnectionPool):
     pass
 
 
-def open_pool(endpoint: str) -> urllib3.PoolManager:
+def open_pool(endpoint: str) -> urllib3.HTTPConnectionPool:
     """Return a pool for one endpoint: its certificates and its proxy as the environment names them.
 
     Raises:
@@ -73,11 +73,12 @@ def open_pool(endpoint: str) -> urllib3.PoolManager:
         options["ssl_context"] = _tls_context()
     proxy = _proxy(endpoint)
     if proxy is None:
-        pool = urllib3.PoolManager(**options)
+        manager = urllib3.PoolManager(**options)
     else:
-        pool = _proxy_manager(proxy, options)
-    pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return pool
+        manager = _proxy_manager(proxy, options)
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    # There is one endpoint; the manager would look its pool up for every call.
+    return manager.connection_from_url(endpoint)
 
 
 def _tls_context() -> ssl.SSLContext:
