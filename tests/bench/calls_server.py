@@ -10,8 +10,8 @@ back by half a round trip in each direction, and a connection's first ones by a 
 the TCP handshake that the kernel has already answered. So a new connection costs three round trips
 to its first answer with TLS 1.3 (TCP, TLS, the request) and four with TLS 1.2; one that is kept
 costs one. Not modelled: bandwidth, losses, slow start, the time of the real service.
-``stranger`` has a certificate of an authority that nobody trusts. The keys are elliptic curves, whose
-handshakes cost less than RSA's: good for those who open a connection for every call.
+``stranger`` has a certificate of an authority that nobody trusts. All keys are elliptic curves',
+whose handshakes cost less than RSA's: good for those who open a connection for every call.
 
 Bytes are counted as they arrive on the wire: handshakes and TLS records with the requests.
 """
