@@ -64,7 +64,7 @@ def test_cold(tmp_path):
     assert set(peer) == {"title", "not_measured", "bare_ms", "answer_ms"}
     assert 0 < peer["bare_ms"] and 0 < found["bare_ms"] and 0 < found["import_ms"]
     assert peer["answer_ms"] > 0 and peer["title"] in shown
-    assert [verdict["value"] is None for verdict in found["verdicts"]] == [False, True, True]
+    assert [verdict["value"] is None for verdict in found["verdicts"]] == [False, True]
     assert "wanted <= 30" in shown
 
 

@@ -44,15 +44,19 @@ def add_options(parser: argparse.ArgumentParser, peers: str) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the figures here")
 
 
-def find(options: argparse.Namespace, temporary: Path) -> Interpreters:
-    """Make what is missing; that takes about ten seconds for each of three environments."""
+def find(options: argparse.Namespace, temporary: Path, here: str = "") -> Interpreters:
+    """Make what is missing; that takes about ten seconds for each of three environments.
+
+    Args:
+        here: peers that shall run in this interpreter although they have an environment.
+    """
     folder = Path(options.venvs) if options.venvs else temporary
     found: Interpreters = {}
     for peer in options.peers.split(","):
         name = ENVIRONMENTS.get(peer)
         if peer not in TITLES:
             sys.exit("There is no peer %r; they are %s." % (peer, ", ".join(TITLES)))
-        if name is None:
+        if name is None or peer in here:
             found[peer] = (sys.executable, None)
         elif name == "legacy" and options.legacy_python:
             found[peer] = (options.legacy_python, None)

@@ -6,8 +6,9 @@
 A process for each figure, started in turn with the others; medians over the rounds, in
 milliseconds. The first answer is timed from the start of the process to the line that it prints,
 over TLS on loopback (calls_server.py, ``near``). "bare" is the same interpreter doing nothing. All
-files are compiled already. ``h`` takes its keys from the environment by the standard credential
-chain, whose package costs most of its time; the others are given theirs.
+files are compiled already. The sample runs in facecert's interpreter, since one with more installed
+starts later, and what the sample needs is installed for facecert anyway. ``h`` takes its keys from
+the environment by the standard credential chain; the others are given theirs.
 """
 
 import argparse
@@ -77,11 +78,8 @@ def measure(
 
 
 def verdicts(times: Dict[str, List[float]]) -> List[Dict[str, Any]]:
-    def above(name: str, bare: str) -> List[float]:
-        return [whole - part for whole, part in zip(times.get(name, []), times.get(bare, []))]
-
-    def ratios(ours: List[float], theirs: List[float]) -> List[float]:
-        return [one / other for one, other in zip(ours, theirs)]
+    above = [ours - bare for ours, bare in zip(times["import"], times["bare"])]
+    ratios = [ours / theirs for ours, theirs in zip(times.get("e", []), times.get("a", []))]
 
     def verdict(text: str, values: List[float], limit: float) -> Dict[str, Any]:
         value = statistics.median(values) if values else None
@@ -89,12 +87,8 @@ def verdicts(times: Dict[str, List[float]]) -> List[Dict[str, Any]]:
         return {"text": text, "value": value, "limit": limit, "holds": holds}
 
     return [
-        verdict("import facecert, ms above bare", above("import", "bare"), IMPORT_LIMIT_MS),
-        verdict("first answer, e / a", ratios(times.get("e", []), times.get("a", [])), 1.0),
-        # An interpreter with more installed starts later; that is nobody's doing here.
-        verdict(
-            "the same, above bare", ratios(above("e", "bare e"), above("a", "bare a")), 1.0
-        ),
+        verdict("import facecert, ms above bare", above, IMPORT_LIMIT_MS),
+        verdict("first answer, e / a", ratios, 1.0),
     ]
 
 
@@ -126,7 +120,7 @@ def main() -> None:
     calls_interpreters.add_options(parser, "a,c,d,e,f,g,h")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        interpreters = calls_interpreters.find(options, Path(temporary))
+        interpreters = calls_interpreters.find(options, Path(temporary), here="a")
         environ = dict(calls_interpreters.environ(), PYTHONPYCACHEPREFIX=temporary + "/compiled")
         server = Server(Path(temporary), 0.0)
         times = measure(commands(interpreters, server), options.rounds, environ)
