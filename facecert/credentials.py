@@ -9,7 +9,7 @@ import re
 import sys
 import threading
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
 
 from .errors import CredentialsError, FacecertError
 from .redact import forget_frames
@@ -69,7 +69,9 @@ class Credentials:
 
     def __init__(self, source: Any = None) -> None:
         self._chain = source is None
-        self._take = None if source is None else _reader(source)
+        fixed = isinstance(source, (tuple, list))
+        self._fixed = _fixed(source) if fixed else None
+        self._take = None if source is None or fixed else _reader(source)
 
     def __repr__(self) -> str:
         return "<Credentials>"
@@ -81,6 +83,8 @@ class Credentials:
             CredentialsError: nothing usable was found, or the source failed.
             DependencyError: ``alibabacloud_credentials`` cannot be imported.
         """
+        if self._fixed is not None:
+            return self._fixed
         outer = sys.exc_info()[1]
         try:
             with _hushed():
@@ -126,12 +130,13 @@ def _printable(value: Any, what: str) -> str:
     return text
 
 
+def _fixed(source: Sequence[Any]) -> Snapshot:
+    if len(source) not in (2, 3):
+        raise CredentialsError("credentials must be (id, secret) or (id, secret, token).")
+    return Snapshot(*source)
+
+
 def _reader(source: Any) -> Callable[[], Snapshot]:
-    if isinstance(source, (tuple, list)):
-        if len(source) not in (2, 3):
-            raise CredentialsError("credentials must be (id, secret) or (id, secret, token).")
-        fixed = Snapshot(*source)
-        return lambda: fixed
     if _hands_out_whole(source):
         return lambda: _whole(source.get_credential())
     if hasattr(source, "get_access_key_secret"):

@@ -72,7 +72,7 @@ def check_endpoint(case: Case) -> Iterator[Finding]:
         words = "The connection goes through the proxy %s, from HTTPS_PROXY or ALL_PROXY." % proxy
         yield Finding("endpoint", OK, words)
     # Reads the CA bundle; raises what names the variable.
-    open_pool(endpoint).clear()
+    open_pool(endpoint).close()
     variable = ca_variable()
     if variable:
         yield Finding("endpoint", OK, "Certificates are judged by the bundle in %s." % variable)

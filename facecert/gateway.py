@@ -13,8 +13,8 @@ import time
 import warnings
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Callable, ContextManager, Dict, Iterator, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import Any, Callable, ContextManager, Iterator, TypeVar
+from urllib.parse import urlencode
 
 from . import answers, retry
 from .answers import Answer
@@ -103,8 +103,7 @@ class Gateway:
                 with self._turn():
                     snapshot = self._credentials.snapshot()
                     sent_at = self._now()
-                    form = urlencode(sign(parameters.json, snapshot)).encode("ascii")
-                    reply = self.wire.post(form)
+                    reply = self.wire.post(sign(parameters.json, snapshot))
                 private = parameters.private + snapshot.private
                 return read(answers.read(reply, private), sent_at)
             except FacecertError as error:
@@ -121,8 +120,8 @@ class Gateway:
         )
 
 
-def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
-    """Return every parameter of one request, signed by the SDK's own signer.
+def sign(service_parameters: str, snapshot: Snapshot) -> bytes:
+    """Return the form with every parameter of one request, signed by the SDK's own signer.
 
     The SDK would leave the common ones in the URL. A signature covers them wherever they travel,
     so all go into the body (as the official Node.js SDK does), and no log of URLs holds a token.
@@ -136,9 +135,10 @@ def sign(service_parameters: str, snapshot: Snapshot) -> Dict[str, str]:
     # The SDK's own nonce is made of time, thread and `random`, which forked processes may share.
     request.add_body_params("SignatureNonce", os.urandom(16).hex())
     _, url = _signer(snapshot).sign(REGION_ID, request)
-    signed = dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
-    signed.update(request.get_body_params())
-    return signed
+    common = url.partition("?")[2].split("&")
+    # It left its own nonce in the URL, and signed ours.
+    pairs = [pair for pair in common if not pair.startswith("SignatureNonce=")]
+    return "&".join(pairs + [urlencode(request.get_body_params())]).encode("ascii")
 
 
 def _signer(snapshot: Snapshot) -> Any:

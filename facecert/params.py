@@ -185,6 +185,8 @@ def _add_extra(fields: Dict[str, Any], extra: Mapping[str, Any]) -> List[str]:
     """Add the fields that this release does not know; return the texts among their values."""
     if not isinstance(extra, Mapping):
         raise InvalidParameter("extra must be a dict of further fields", field="extra")
+    if not extra:
+        return []
     for key in extra:
         if not isinstance(key, str) or not key or key in _NAMED:
             raise InvalidParameter(

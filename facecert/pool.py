@@ -62,7 +62,7 @@ class _HTTPSPool(_CarefulPool, urllib3.HTTPSConnectionPool):
     pass
 
 
-def open_pool(endpoint: str) -> urllib3.PoolManager:
+def open_pool(endpoint: str) -> urllib3.HTTPConnectionPool:
     """Return a pool for one endpoint: its certificates and its proxy as the environment names them.
 
     Raises:
@@ -71,9 +71,10 @@ def open_pool(endpoint: str) -> urllib3.PoolManager:
     options: Dict[str, Any] = {"maxsize": _CONNECTIONS}
     if endpoint.startswith("https://"):
         options["ssl_context"] = _tls_context()
-    pool = _manager(endpoint, options)
-    pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return pool
+    manager = _manager(endpoint, options)
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    # There is one endpoint; the manager would look its pool up for every call.
+    return manager.connection_from_url(endpoint)
 
 
 def proxy_address(endpoint: str) -> Optional[str]:

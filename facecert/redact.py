@@ -33,14 +33,17 @@ def repeats(text: str, private: Iterable[str]) -> bool:
     Base64.
     """
     wanted = [value for value in private if value]
+    if not wanted:
+        return False
     readings = list(_readings(text))
     if any(value.lower() in reading.lower() for value in wanted for reading in readings):
         return True
     wanted_bytes = [value.encode("utf-8", "replace") for value in wanted]
+    shortest = min(len(value) for value in wanted_bytes)
     return any(
         value in blob
         for reading in readings
-        for blob in _base64_blobs(reading)
+        for blob in _base64_blobs(reading, shortest)
         for value in wanted_bytes
     )
 
@@ -98,8 +101,11 @@ def _unescaped(text: str) -> str:
     return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _base64_blobs(text: str) -> Iterator[bytes]:
+def _base64_blobs(text: str, shortest: int) -> Iterator[bytes]:
+    """Decode what may hold ``shortest`` bytes: a Base64 character is six bits of them."""
     for run in re.findall(_BASE64_RUN, text):
+        if len(run) * 6 < shortest * 8:
+            continue
         run = run.replace("-", "+").replace("_", "/")
         for start in range(4):
             part = run[start:]

@@ -31,7 +31,7 @@ class Wire:
     def __init__(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> None:
         self._endpoint = endpoint
         self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
-        self._pools: Dict[int, urllib3.PoolManager] = {}
+        self._pools: Dict[int, urllib3.HTTPConnectionPool] = {}
 
     def post(self, form: bytes) -> Reply:
         """Send a form once and return what came back, whatever its status.
@@ -54,7 +54,7 @@ class Wire:
         try:
             response = pool.urlopen(
                 "POST",
-                self._endpoint + "/",
+                "/",
                 body=body,
                 headers=headers,
                 timeout=self._timeout,
@@ -73,9 +73,9 @@ class Wire:
         """Close this process's connections that are not in use."""
         pool = self._pools.pop(os.getpid(), None)
         if pool is not None:
-            pool.clear()
+            pool.close()
 
-    def _pool(self) -> urllib3.PoolManager:
+    def _pool(self) -> urllib3.HTTPConnectionPool:
         process = os.getpid()
         pool = self._pools.get(process)
         if pool is None:

@@ -48,6 +48,16 @@ def test_repeats_finds_every_spelling(spell, private):
     assert redact.presentable(text, [private]) == redact.WITHHELD
 
 
+@pytest.mark.parametrize("length", range(3, 41))
+def test_repeats_finds_base64_with_nothing_round_it(length):
+    private = ("%0*d" % (length, 7))[::-1]
+    for before in ("", "x", "xy"):
+        for spelt in (base64.b64encode, base64.urlsafe_b64encode):
+            text = spelt((before + private).encode()).decode().rstrip("=")
+            assert redact.repeats(text, [private])
+            assert redact.repeats(text, [private, "a longer one" * 9])
+
+
 def test_repeats_finds_either_case():
     assert redact.repeats("it is %s." % NUMBER.lower(), [NUMBER])
 

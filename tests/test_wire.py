@@ -279,6 +279,18 @@ def test_200_calls_use_one_tls_connection(tls_sandbox):
     assert len({request.peer for request in tls_sandbox.requests}) == 1
 
 
+@pytest.mark.parametrize(
+    "endpoint",
+    ["a.b", "a..b", "-a_", "1.2.3.4.5", "999.0.0.1", "." * 300, "[::1]", "[::ffff:127.0.0.1]"],
+)
+def test_every_endpoint_that_a_client_takes_has_a_pool(endpoint):
+    from facecert.settings import check_endpoint
+
+    opened = pool.open_pool(check_endpoint("https://%s:65535" % endpoint))
+    assert opened.port == 65535 and opened.scheme == "https"
+    assert opened.host.strip("[]") == endpoint.strip("[]")
+
+
 def test_an_idle_connection_is_not_used_again(sandbox, client, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(pool.time, "monotonic", lambda: clock[0])
