@@ -176,7 +176,9 @@ def check_ledger(case: Case) -> Iterator[Finding]:
         look_after = sum(1 for entry in ledger.unsettled())
     finally:
         ledger.close()
-    words = "%r can be read and written; %d verifications are unsettled." % (ledger, look_after)
+    words = "%r can be read and written; %d verifications are unsettled." % (
+        ledger.database, look_after
+    )  # fmt: skip
     yield Finding("ledger", OK, words, "facecert ledger unsettled" if look_after else "")
 
 

@@ -11,7 +11,6 @@ from ..batch.seen import OutputFailed
 from ..client import Client
 from ..errors import DependencyError, InvalidParameter
 from ..id_files import FileId, read_ids
-from ..ledger import Ledger
 from .output import DONE, INTERRUPTED, OUTCOME_UNKNOWN, Misuse, Output, is_terminal
 
 
@@ -26,10 +25,10 @@ def from_ledger(client: Client) -> Iterator[FileId]:
     Raises:
         InvalidParameter: it has none.
     """
-    ledger = client.ledger
-    if not isinstance(ledger, Ledger):
+    if client.ledger is None:
         raise InvalidParameter("FACECERT_LEDGER is not set", field="FACECERT_LEDGER")
-    for line, entry in enumerate(ledger.pending(), 1):
+    pending: Iterator[Any] = getattr(client.ledger, "pending")()
+    for line, entry in enumerate(pending, 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 
 
