@@ -162,6 +162,7 @@ def test_resume_keeps_one_of_two_lines_about_the_same_id(path):
     assert ids_of(path) == [A, B]
 
 
+@pytest.mark.long
 def test_a_file_that_is_torn_anywhere_is_taken_up(path):
     fill(path, answer(A), failure(B, LASTING), answer(C))
     whole = content(path)

@@ -259,6 +259,7 @@ def test_ctrl_c_for_the_second_time_does_not_wait(sandbox, opened, output):
     assert child.process.returncode != 0 and "KeyboardInterrupt" in error
 
 
+@pytest.mark.long
 def test_ctrl_c_at_any_moment_loses_nothing(sandbox, opened, output):
     ids = opened(40)
     for number in range(6):
@@ -282,6 +283,7 @@ def test_ctrl_c_at_any_moment_loses_nothing(sandbox, opened, output):
     assert lines == {certify_id: not place % 2 for place, certify_id in enumerate(ids)}
 
 
+@pytest.mark.long
 def test_faults_and_sigkill():
     """The small form of tests/endurance/batch.py."""
     program = str(ROOT / "tests" / "endurance" / "batch.py")

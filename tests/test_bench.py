@@ -30,6 +30,7 @@ def result(tmp_path, program, *options):
     return json.loads(written.read_text("utf-8")), done.stdout
 
 
+@pytest.mark.long
 def test_calls(tmp_path):
     found, shown = result(
         tmp_path, "calls.py", "--rounds", "1", "--calls", "3", "--peers", "e,f,g"
@@ -57,6 +58,7 @@ def test_calls(tmp_path):
     assert shown.count("not measured") == 3
 
 
+@pytest.mark.long
 def test_cold(tmp_path):
     found, shown = result(tmp_path, "cold.py", "--rounds", "1", "--peers", "e")
     assert set(found) == {"python", "rounds", "bare_ms", "import_ms", "peers", "verdicts"}

@@ -480,6 +480,7 @@ sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 """
 
 
+@pytest.mark.long
 def test_sixteen_processes(sandbox, url):
     environ = dict(sandbox.environment, FACECERT_LEDGER=url)
     won = run_python(SIXTEEN, env=environ).split()
@@ -537,6 +538,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_killed_between_any_two_steps_the_row_tells_the_truth(sandbox, url):
     # Python calls the tracer for each line of ours: about 150 of them in an init. Every third.
     environ = dict(sandbox.environment, FACECERT_LEDGER=url)

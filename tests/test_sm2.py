@@ -210,6 +210,7 @@ def test_infinity_has_no_affine_coordinates() -> None:
 # --- faults of gmssl 3.2.2 that must never reach us ------------------------------------------
 
 
+@pytest.mark.long
 def test_gmssl_lstrip_04_and_compressed_keys() -> None:
     """Its constructor strips every leading 0 and 4 of X; it has no compressed keys."""
     draw = random.Random(32918)
@@ -260,6 +261,7 @@ def test_gmssl_missing_leading_04() -> None:
         assert raw[0] == 4 and len(raw) == 97 + len(text.encode("utf-8"))
 
 
+@pytest.mark.long
 def test_gmssl_none_from_encrypt() -> None:
     """One byte has an all-zero key stream once in 256 times; gmssl then returns None."""
     for _ in range(2000):
