@@ -41,9 +41,8 @@ class Bill:
         self.month = month
         self._ledger = ledger
         year, number = int(month[:4]), int(month[5:])
-        since = datetime(year, number, 1, tzinfo=CHINA)
-        until = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=CHINA)
-        self._sent = (table.c.sent_at >= since) & (table.c.sent_at < until)
+        self._since = datetime(year, number, 1, tzinfo=CHINA)
+        self._until = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=CHINA)
 
     def add(self, certify_ids: Iterable[str]) -> int:
         """Keep the bill's lines; one that is kept already is not kept twice.
@@ -94,7 +93,7 @@ class Bill:
 
     def missing_there(self) -> Iterator[Entry]:
         """Yield the month's verifications that have an outcome and are on no month's bill."""
-        return self._ledger.pages(self._sent & table.c.state.in_(FINAL) & ~_billed())
+        return self._sent(table.c.state.in_(FINAL) & ~_billed())
 
     def never_finished(
         self, *, billed: Optional[bool] = None, now: Optional[datetime] = None
@@ -108,10 +107,14 @@ class Bill:
             billed: only those that are on a bill, or only those that are not.
         """
         over = (datetime.now(timezone.utc) if now is None else now) - GRACE
-        wanted = self._sent & (table.c.state == OPENED) & (table.c.expires_at < over)
+        wanted = (table.c.state == OPENED) & (table.c.expires_at < over)
         if billed is not None:
             wanted = wanted & (_billed() if billed else ~_billed())
-        return self._ledger.pages(wanted)
+        return self._sent(wanted)
+
+    def _sent(self, wanted: Any) -> Iterator[Entry]:
+        """Yield those of the month's verifications that a condition describes."""
+        return self._ledger.pages(wanted & (table.c.sent_at < self._until), self._since)
 
     def _mine(self) -> Any:
         return bill_lines.c.month == self.month

@@ -144,11 +144,9 @@ class Ledger(Keeper):
             since, until: aware datetimes; those sent from the one on, and before the other.
         """
         wanted: Any = table.c.state.in_(list(states))
-        if since is not None:
-            wanted = wanted & (table.c.sent_at >= since)
         if until is not None:
             wanted = wanted & (table.c.sent_at < until)
-        return self.pages(wanted)
+        return self.pages(wanted, since)
 
     def unsettled(self, now: Optional[datetime] = None) -> Iterator[Entry]:
         """Yield what somebody must look after.
@@ -181,13 +179,18 @@ class Ledger(Keeper):
         """Close this process's connections. A later use opens new ones."""
         self.database.close()
 
-    def pages(self, wanted: Any) -> Iterator[Entry]:
+    def pages(self, wanted: Any, since: Optional[datetime] = None) -> Iterator[Entry]:
         """Yield the rows that an SQL condition describes, oldest first.
 
         No cursor stays open between pages: whoever reads may write as well.
+
+        Args:
+            since: an aware datetime; only those sent from then on. In ``wanted`` it would keep
+                SQLite from going on where the last page ended.
         """
-        rows = table.select().where(wanted).order_by(table.c.sent_at, table.c.outer_order_no)
-        page = rows.limit(_PAGE)
+        rows = table.select().where(wanted)
+        rows = rows.order_by(table.c.sent_at, table.c.outer_order_no).limit(_PAGE)
+        page = rows if since is None else rows.where(table.c.sent_at >= since)
         while True:
             with self.database.reading() as connection:
                 entries = [Entry(*row) for row in connection.execute(page)]
@@ -195,11 +198,11 @@ class Ledger(Keeper):
             if len(entries) < _PAGE:
                 return
             last = entries[-1]
-            later = (table.c.sent_at > last.sent_at) | (
-                (table.c.sent_at == last.sent_at)
-                & (table.c.outer_order_no > last.outer_order_no)
+            # The bound stands alone: within an "or" the index would be read from its beginning.
+            page = rows.where(
+                table.c.sent_at >= last.sent_at,
+                (table.c.sent_at > last.sent_at) | (table.c.outer_order_no > last.outer_order_no),
             )
-            page = rows.where(later).limit(_PAGE)
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:

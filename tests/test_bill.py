@@ -6,7 +6,9 @@ import facecert
 from facecert.lifecycle import LIFETIME, Opening
 
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
-from facecert import bill as bill_module  # noqa: E402
+from sqlalchemy import event  # noqa: E402
+
+from facecert import bill as bill_module, ledger as ledger_module  # noqa: E402
 from facecert.bill import CHINA, Bill  # noqa: E402
 from facecert.ledger import Ledger  # noqa: E402
 
@@ -71,6 +73,53 @@ def test_page_by_page(ledger, monkeypatch):
     bill = Bill(ledger, "2026-10")
     assert bill.add("c%02d" % number for number in range(10)) == 10
     assert list(bill.missing_here()) == ["c%02d" % number for number in range(10)]
+
+
+def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_PAGE", 10)
+    fill = ledger_module.table.insert()
+    bill = Bill(ledger, "2026-10")
+    steps = []
+
+    def count(connection, record):
+        connection.set_progress_handler(lambda: steps.append(1), 10)
+
+    def steps_for_each_row(read, rows):
+        del steps[:]
+        assert sum(1 for _ in read()) == rows
+        return len(steps) / rows
+
+    event.listen(ledger.database._engine(), "connect", count)
+    readings = {
+        "entries": ledger.entries,
+        "entries since": lambda: ledger.entries(since=OCTOBER),
+        "pending": ledger.pending,
+        "unsettled": lambda: ledger.unsettled(LATER),
+        "never finished": lambda: bill.never_finished(now=LATER),
+        "missing there": bill.missing_there,
+    }
+    few, many = 100, 1000
+    found = {few: {}, many: {}}
+    for start, rows in ((0, few), (few, many)):
+        with ledger.database.writing() as connection:
+            connection.execute(fill, [
+                {
+                    "outer_order_no": "o%d" % number,
+                    "scene_id": "1",
+                    "state": "opened",
+                    "certify_id": "c%d" % number,
+                    "sent_at": OCTOBER + number * MINUTE,
+                    "expires_at": OCTOBER + number * MINUTE + LIFETIME,
+                }
+                for number in range(start, rows)
+            ])  # fmt: skip
+        for name, read in readings.items():
+            state = "passed" if name == "missing there" else "opened"
+            with ledger.database.writing() as connection:
+                connection.execute(ledger_module.table.update().values(state=state))
+            found[rows][name] = steps_for_each_row(read, rows)
+    for name in readings:
+        assert found[many][name] < 1.3 * found[few][name], (name, found)
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-00", "26-10", "2026-1", "202610", ""])
