@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import Any, Iterable, Iterator, Optional, Set
+from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
 from .errors import InvalidParameter
 from .ledger import Ledger
@@ -19,6 +19,10 @@ from sqlalchemy import func, select
 CHINA = timezone(timedelta(hours=8))
 
 _PAGE = 500
+
+#: Lines in a transaction. Ids come in no order, so that in a large table each is written to another
+#: place; with few of them in a transaction such a place is written again for every line.
+_LINES = 5000
 
 
 class Bill:
@@ -57,13 +61,13 @@ class Bill:
         new = 0
         source = iter(certify_ids)
         while True:
-            page = [check_certify_id(one) for one in islice(source, _PAGE)]
-            if not page:
+            lines = [check_certify_id(one) for one in islice(source, _LINES)]
+            if not lines:
                 return new
             with self._ledger.database.writing() as connection:
-                fresh = sorted(set(page) - self._kept(connection, page))
-                if fresh:
-                    rows = [{"certify_id": one, "month": self.month} for one in fresh]
+                fresh = sorted(set(lines) - self._kept(connection, lines))
+                for page in _pages(fresh):
+                    rows = [{"certify_id": one, "month": self.month} for one in page]
                     connection.execute(bill_lines.insert(), rows)
             new += len(fresh)
 
@@ -119,10 +123,19 @@ class Bill:
     def _mine(self) -> Any:
         return bill_lines.c.month == self.month
 
-    def _kept(self, connection: Any, certify_ids: Iterable[str]) -> Set[str]:
-        lines = select(bill_lines.c.certify_id)
-        found = lines.where(self._mine(), bill_lines.c.certify_id.in_(list(certify_ids)))
-        return {str(line[0]) for line in connection.execute(found)}
+    def _kept(self, connection: Any, certify_ids: Sequence[str]) -> Set[str]:
+        lines = select(bill_lines.c.certify_id).where(self._mine())
+        kept: Set[str] = set()
+        for page in _pages(certify_ids):
+            found = connection.execute(lines.where(bill_lines.c.certify_id.in_(page)))
+            kept.update(str(line[0]) for line in found)
+        return kept
+
+
+def _pages(certify_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield as many at a time as one statement may name: older SQLites take 999."""
+    for start in range(0, len(certify_ids), _PAGE):
+        yield certify_ids[start : start + _PAGE]
 
 
 def _billed() -> Any:

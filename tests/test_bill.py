@@ -70,9 +70,20 @@ def test_lines_are_kept_once(ledger):
 
 def test_page_by_page(ledger, monkeypatch):
     monkeypatch.setattr(bill_module, "_PAGE", 3)
+    monkeypatch.setattr(bill_module, "_LINES", 7)
     bill = Bill(ledger, "2026-10")
     assert bill.add("c%02d" % number for number in range(10)) == 10
     assert list(bill.missing_here()) == ["c%02d" % number for number in range(10)]
+    assert bill.add("c%02d" % number for number in range(5, 20)) == 10
+    assert list(bill.missing_here()) == ["c%02d" % number for number in range(20)]
+
+
+def test_bug_a_transaction_for_every_500_lines(ledger):
+    commits = []
+    event.listen(ledger.database._engine(), "commit", commits.append)
+    lines = ["c%05d" % number for number in range(bill_module._LINES)]
+    assert Bill(ledger, "2026-10").add(lines) == len(lines) == 5000
+    assert len(commits) == 1
 
 
 def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
