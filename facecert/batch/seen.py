@@ -19,7 +19,7 @@ class Seen:
         self._database = sqlite3.connect("", isolation_level=None)
         for statement in (
             "PRAGMA journal_mode = OFF",
-            "PRAGMA cache_size = -4000",  # KiB
+            "PRAGMA cache_size = -2000",  # KiB
             "CREATE TABLE seen (certify_id TEXT PRIMARY KEY) WITHOUT ROWID",
             "BEGIN",
         ):
