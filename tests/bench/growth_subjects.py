@@ -25,8 +25,9 @@ import facecert  # noqa: E402
 
 SIZES = (10, 100, 1000, 10000, 100000)
 
-#: How often a thing is done once, beside n others that are there.
-ONCE = 25
+#: How often a thing is done once, beside n others that are there; less often beside few, for a
+#: disk takes its time and k is that of the larger sizes.
+ONCE, ONCE_BESIDE_FEW = 25, 5
 #: How often n things are done that can be done again; the quickest time counts.
 TIMES = 3
 
@@ -167,9 +168,10 @@ def ledger(sizes: Iterable[int], folder: Path) -> Measured:
         done, found = size, {}
         find(0)
         for name, one in (("keep init", keep_init), ("keep answer", keep_answer), ("find", find)):
-            spread = max(1, size // ONCE)  # over all the rows that there are
+            turns = ONCE if size >= 1000 else ONCE_BESIDE_FEW
+            spread = max(1, size // turns)  # over all the rows that there are
             found[name] = medians(
-                [timed(lambda: one(1 + turn * spread)) for turn in range(ONCE)]
+                [timed(lambda: one(1 + turn * spread)) for turn in range(turns)]
             )
         with book.database.writing() as connection:  # so that n rows are read
             connection.execute(
@@ -229,8 +231,8 @@ class AnswersAtOnce:
 
 def batch(sizes: Iterable[int], folder: Path) -> Measured:
     """A batch of n ids, from the file of ids to the file of results."""
-    from facecert.batch_output import Results
-    from facecert.batch_run import run_batch
+    from facecert.batch.output import Results
+    from facecert.batch.run import run_batch
     from facecert.id_files import read_ids
 
     for size in sizes:
