@@ -5,7 +5,8 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
-from .errors import InvalidParameter
+from .database import RowExists
+from .errors import InvalidParameter, LedgerError
 from .ledger import Ledger
 from .lifecycle import FINAL, GRACE, OPENED
 from .params import check_certify_id
@@ -64,12 +65,12 @@ class Bill:
             lines = [check_certify_id(one) for one in islice(source, _LINES)]
             if not lines:
                 return new
-            with self._ledger.database.writing() as connection:
-                fresh = sorted(set(lines) - self._kept(connection, lines))
-                for page in _pages(fresh):
-                    rows = [{"certify_id": one, "month": self.month} for one in page]
-                    connection.execute(bill_lines.insert(), rows)
-            new += len(fresh)
+            try:
+                new += self._add(lines)
+            except RowExists as error:
+                raise LedgerError(
+                    "Another process adds the same bill now. Add it again when that is done."
+                ) from error
 
     def count(self) -> int:
         """Return how many lines the bill has."""
@@ -119,6 +120,14 @@ class Bill:
     def _sent(self, wanted: Any) -> Iterator[Entry]:
         """Yield those of the month's verifications that a condition describes."""
         return self._ledger.pages(wanted & (table.c.sent_at < self._until), self._since)
+
+    def _add(self, lines: Sequence[str]) -> int:
+        with self._ledger.database.writing() as connection:
+            fresh = sorted(set(lines) - self._kept(connection, lines))
+            for page in _pages(fresh):
+                rows = [{"certify_id": one, "month": self.month} for one in page]
+                connection.execute(bill_lines.insert(), rows)
+        return len(fresh)
 
     def _mine(self) -> Any:
         return bill_lines.c.month == self.month

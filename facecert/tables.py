@@ -80,6 +80,6 @@ verifications = Table(
 bill_lines = Table(
     "facecert_bill_lines",
     metadata,
-    Column("certify_id", _text(64), primary_key=True),
     Column("month", _text(7), primary_key=True),
+    Column("certify_id", _text(64), primary_key=True, index=True),
 )

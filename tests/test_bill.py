@@ -68,6 +68,17 @@ def test_lines_are_kept_once(ledger):
     assert bill.count() == 3
 
 
+def test_bug_two_processes_that_add_the_same_bill(ledger, monkeypatch):
+    Bill(ledger, "2026-10").add(["c1"])
+    # As it looks to the one that looked before the other one wrote.
+    monkeypatch.setattr(Bill, "_kept", lambda self, connection, lines: set())
+    with pytest.raises(facecert.LedgerError, match="again") as caught:
+        Bill(ledger, "2026-10").add(["c1", "c2"])
+    assert caught.value.retryable
+    monkeypatch.undo()
+    assert Bill(ledger, "2026-10").add(["c1", "c2"]) == 1
+
+
 def test_page_by_page(ledger, monkeypatch):
     monkeypatch.setattr(bill_module, "_PAGE", 3)
     monkeypatch.setattr(bill_module, "_LINES", 7)
