@@ -1,6 +1,7 @@
 """Connections that are kept open: which ones are used again, TLS, and the environment's proxy."""
 
 import os
+import queue
 import ssl
 import time
 from typing import Any, Dict, Mapping, Optional, Tuple
@@ -51,7 +52,19 @@ class _CarefulPool:
     def keep(self, connection: Any) -> None:
         """Let the next call use a connection."""
         connection.idle_since = time.monotonic()
+        # urllib3 2 closes a pool's connections once nobody refers to the pool; so they must not.
+        connection.owner = None
         super()._put_conn(connection)  # type: ignore[misc]
+
+    def close_idle(self) -> None:
+        """Close the connections that wait for their next call."""
+        try:
+            while True:
+                connection = self.pool.get(block=False)  # type: ignore[attr-defined]
+                if connection is not None:
+                    connection.close()
+        except queue.Empty:
+            pass
 
 
 class _HTTPPool(_CarefulPool, urllib3.HTTPConnectionPool):
@@ -74,6 +87,14 @@ def open_pool(endpoint: str) -> urllib3.PoolManager:
     pool = _manager(endpoint, options)
     pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
     return pool
+
+
+def close_pool(manager: urllib3.PoolManager) -> None:
+    """Close the connections that are not in use; urllib3 2 by itself does it when it likes."""
+    for key in manager.pools.keys():
+        pool: Any = manager.pools.get(key)
+        pool.close_idle()
+    manager.clear()
 
 
 def proxy_address(endpoint: str) -> Optional[str]:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from . import __version__
 from .answers import Reply
 from .errors import BadAnswer, ConnectionFailed, FacecertError, NoAnswer
-from .pool import is_about_tls, open_pool
+from .pool import close_pool, is_about_tls, open_pool
 
 import urllib3  # isort: skip  (after pool, which says better that it is missing)
 
@@ -73,7 +73,7 @@ class Wire:
         """Close this process's connections that are not in use."""
         pool = self._pools.pop(os.getpid(), None)
         if pool is not None:
-            pool.clear()
+            close_pool(pool)
 
     def _pool(self) -> urllib3.PoolManager:
         process = os.getpid()
