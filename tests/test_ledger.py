@@ -209,6 +209,17 @@ def test_without_a_secret_a_callback_makes_nobody_fail(sandbox, keeping, ledger,
     assert ledger.get("order1").state == "opened"
 
 
+def test_bug_a_callback_settled_another_order_as_failed(sandbox, ledger, person):
+    with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
+        mine = client.init(outer_order_no="order1", **person)
+        other = client.init(outer_order_no="order2", **person)
+        client.confirm(callback(mine, "F", certifyId=other.certify_id))
+        assert states(ledger) == {"order1": "opened", "order2": "opened"}
+        sandbox.complete(other.certify_id)
+        client.confirm(callback(mine, "F", certifyId=other.certify_id))
+        assert states(ledger) == {"order1": "opened", "order2": "passed"}
+
+
 def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
     with sandbox.client(ledger=ledger, callback_secret=SECRET, read_timeout=0.5) as client:
         sandbox.fail("cut")
