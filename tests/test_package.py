@@ -21,8 +21,8 @@ ORDER = [
     "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
     "pictures",
     "answers", "results", "lifecycle", "retry", "rate", "credential_chain", "credentials", "pool",
-    "wire", "gateway", "calls", "tables", "database", "ledger", "bill", "client", "default",
-    "outcome", "batch_desk", "batch", "seen", "id_files", "batch_lines", "batch_resume",
+    "wire", "gateway", "calls", "forks", "tables", "database", "ledger", "bill", "client",
+    "default", "outcome", "batch_desk", "batch", "seen", "id_files", "batch_lines", "batch_resume",
     "batch_output", "batch_run", "finding", "installed", "reach", "doctor", "cli", "__main__",
 ]  # fmt: skip
 
