@@ -89,7 +89,10 @@ class Database:
         engine = self._engines.get(process)
         if engine is None:
             # A parent's engine stays referred to: closing its connections would close the parent's.
-            engine = self._engines.setdefault(process, _open_engine(self._url))
+            fresh = _open_engine(self._url)
+            engine = self._engines.setdefault(process, fresh)
+            if engine is not fresh:
+                fresh.dispose()  # another thread was faster
         return engine
 
 

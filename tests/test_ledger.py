@@ -682,6 +682,29 @@ def test_forks_wait_for_others_and_others_for_forks():
     guard.after_fork()
 
 
+def test_bug_threads_that_came_first_together_left_connections_open(tmp_path, monkeypatch):
+    together, disposed = threading.Barrier(2), []
+
+    class Engine:
+        def dispose(self):
+            disposed.append(self)
+
+    def open_engine(url):
+        together.wait(10)
+        return Engine()
+
+    monkeypatch.setattr(database, "_open_engine", open_engine)
+    ledger, used = Ledger(str(tmp_path / "ledger.db")), []
+    threads = [
+        threading.Thread(target=lambda: used.append(ledger.database._engine())) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert used[0] is used[1] and len(disposed) == 1 and disposed[0] is not used[0]
+
+
 def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Ledger("here.db").keep_sent("order1", scene_id="1", sent_at=NOW)
