@@ -113,6 +113,7 @@ def measure(client):
             break
         time.sleep(0.05)
     client.close()
+    client.ledger.close()
     kept = open_files()
     return {
         "fds with kept connections": least[0] if least else None,
@@ -188,8 +189,6 @@ def main():
     settle(calls)
     server.shutdown()
     server.server_close()
-    client.close()
-    client.ledger.close()
     end = time.monotonic() + 5
     while threading.active_count() > 1 and time.monotonic() < end:
         time.sleep(0.02)
