@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator
 
 from .errors import DependencyError, InvalidParameter, LedgerError
+from .forks import sqlite_files
 from .tables import metadata
 
 # Below tables, which says what to do where SQLAlchemy is missing.
@@ -53,7 +54,7 @@ class Database:
         Raises:
             LedgerError: the database's own trouble.
         """
-        with _as_ledger_error("read"):
+        with self._in_use(), _as_ledger_error("read"):
             with self._engine().connect() as connection:
                 yield connection
 
@@ -65,7 +66,7 @@ class Database:
             LedgerError: the database's own trouble.
             RowExists: what was inserted has another row's key.
         """
-        with _as_ledger_error("written"):
+        with self._in_use(), _as_ledger_error("written"):
             with self._engine().begin() as connection:
                 yield connection
 
@@ -75,12 +76,23 @@ class Database:
         if engine is not None:
             engine.dispose()
 
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        if self._url.get_backend_name() == "sqlite":
+            with sqlite_files.use():
+                yield
+        else:
+            yield
+
     def _engine(self) -> Engine:
         process = os.getpid()
         engine = self._engines.get(process)
         if engine is None:
             # A parent's engine stays referred to: closing its connections would close the parent's.
-            engine = self._engines.setdefault(process, _open_engine(self._url))
+            fresh = _open_engine(self._url)
+            engine = self._engines.setdefault(process, fresh)
+            if engine is not fresh:
+                fresh.dispose()  # another thread was faster
         return engine
 
 

@@ -110,8 +110,10 @@ class Ledger(Keeper):
             with self.database.reading() as connection:
                 found = connection.execute(table.select().where(mine, open_)).all()
             for row in found:
+                # The token proves what is claimed of its own order only.
+                claimed = claim if row.outer_order_no == outer_order_no else None
                 state = lifecycle.outcome(
-                    answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim
+                    answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed
                 )
                 news: Dict[str, Any] = {"certify_id": answer.certify_id}
                 if state is not None:

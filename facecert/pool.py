@@ -51,6 +51,8 @@ class _CarefulPool:
     def keep(self, connection: Any) -> None:
         """Let the next call use a connection."""
         connection.idle_since = time.monotonic()
+        # A pool that nobody refers to is collected at once, and what waits in it is closed.
+        connection.owner = None
         super()._put_conn(connection)  # type: ignore[misc]
 
 

@@ -1,3 +1,5 @@
+import gc
+import weakref
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -339,6 +341,20 @@ def test_a_client_can_be_used_after_close(client, person):
     client.init(**person)
     client.close()
     assert client.init(**person).certify_id
+
+
+def test_bug_close_left_the_connections_open(client, person):
+    """And urllib3 2 held them, as long as the process lived, by a pool that they referred to."""
+    client.init(**person)
+    (pool,) = client._gateway.wire._pools.values()
+    (connection,) = [one for one in pool.pool.queue if one is not None]
+    assert connection.sock is not None
+    client.close()
+    assert connection.sock is None
+    dead = weakref.ref(pool)
+    del pool
+    gc.collect()
+    assert dead() is None
 
 
 def test_expiry_counts_from_sending(client, person, sandbox):

@@ -246,6 +246,14 @@ def test_post_with_a_parameter_in_the_url_too_is_a_repetition(sandbox, opened, h
     assert Client().post(url, token).status_code == 200
 
 
+def test_bug_a_callback_settled_another_order_as_failed(sandbox, opened, person, heard):
+    other, _ = open_verification(**person)
+    order = opened.outer_order_no
+    with sandbox.client(ledger=ModelLedger(), callback_secret=SECRET) as client:
+        client.confirm(genuine(opened, "F", certifyId=other.certify_id, order=order))
+    assert (state_of(opened), state_of(other), heard) == ("opened", "opened", [])
+
+
 def test_a_replay_after_expiry_verifies_nobody(sandbox, opened, heard):
     Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=6))
     opened.refresh_from_db()

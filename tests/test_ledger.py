@@ -3,6 +3,7 @@ import logging
 import os
 import pathlib
 import sqlite3
+import sys
 import threading
 
 import pytest
@@ -14,6 +15,7 @@ from facecert.lifecycle import GRACE, LIFETIME, Opening
 
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from facecert import database, ledger as ledger_module  # noqa: E402
+from facecert.forks import Guard  # noqa: E402
 from facecert.ledger import Ledger  # noqa: E402
 from facecert.tables import metadata  # noqa: E402
 
@@ -207,6 +209,17 @@ def test_without_a_secret_a_callback_makes_nobody_fail(sandbox, keeping, ledger,
     forged = {"certifyId": opened.certify_id, "passed": "F"}
     keeping.confirm(forged, certify_id=opened.certify_id)
     assert ledger.get("order1").state == "opened"
+
+
+def test_bug_a_callback_settled_another_order_as_failed(sandbox, ledger, person):
+    with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
+        mine = client.init(outer_order_no="order1", **person)
+        other = client.init(outer_order_no="order2", **person)
+        client.confirm(callback(mine, "F", certifyId=other.certify_id))
+        assert states(ledger) == {"order1": "opened", "order2": "opened"}
+        sandbox.complete(other.certify_id)
+        client.confirm(callback(mine, "F", certifyId=other.certify_id))
+        assert states(ledger) == {"order1": "opened", "order2": "passed"}
 
 
 def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
@@ -601,6 +614,97 @@ def test_a_forked_child_opens_its_own_connections(sandbox, keeping, ledger, pers
     assert os.waitpid(child, 0)[1] == 0
     keeping.init(outer_order_no="parent2", **person)
     assert states(ledger) == {"parent": "opened", "child": "opened", "parent2": "opened"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 7), reason="Python 3.6 cannot have a fork wait")
+def test_bug_a_fork_beside_a_thread_that_writes_spoiled_the_file(tmp_path):
+    """SQLite's locks are in memory: the child took the thread's for its own."""
+    code = (
+        "import os, sys, threading, time, warnings\n"
+        "warnings.simplefilter('ignore')\n"
+        "from facecert.ledger import Ledger\n"
+        "ledger = Ledger('ledger.db')\n"
+        "ledger.check()\n"
+        "inside, leave, forked = threading.Event(), threading.Event(), threading.Event()\n"
+        "def write():\n"
+        "    with ledger.database.writing() as connection:\n"
+        "        connection.exec_driver_sql(\"delete from facecert_bill_lines where month = ''\")\n"
+        "        inside.set()\n"
+        "        leave.wait(10)\n"
+        "def fork():\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        ledger.check()\n"
+        "        os._exit(7)\n"
+        "    forked.set()\n"
+        "    print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))\n"
+        "threads = [threading.Thread(target=write), threading.Thread(target=fork)]\n"
+        "threads[0].start()\n"
+        "inside.wait(10)\n"
+        "threads[1].start()\n"
+        "print(forked.wait(0.3))\n"
+        "leave.set()\n"
+        "[thread.join() for thread in threads]\n"
+        "ledger.check()\n"
+    )
+    assert run_python(code, cwd=tmp_path).split() == ["False", "7"]
+
+
+def test_forks_wait_for_others_and_others_for_forks():
+    guard = Guard()
+    done = []
+
+    def use():
+        with guard.use():
+            done.append("used")
+
+    def fork():
+        guard.before_fork()
+        done.append("forked")
+        guard.after_fork()
+
+    with guard.use():
+        with guard.use():  # one within another, though a fork waits
+            forking = threading.Thread(target=fork)
+            forking.start()
+            while not guard._forking:
+                pass
+            with guard.use():
+                pass
+            using = threading.Thread(target=use)
+            using.start()
+        assert done == []
+    forking.join(10)
+    using.join(10)
+    assert sorted(done) == ["forked", "used"]
+    with guard.use():  # who forks in the middle of a use does not wait for itself
+        guard.before_fork()
+        guard._begin_anew()
+    guard.before_fork()
+    guard.after_fork()
+
+
+def test_bug_threads_that_came_first_together_left_connections_open(tmp_path, monkeypatch):
+    together, disposed = threading.Barrier(2), []
+
+    class Engine:
+        def dispose(self):
+            disposed.append(self)
+
+    def open_engine(url):
+        together.wait(10)
+        return Engine()
+
+    monkeypatch.setattr(database, "_open_engine", open_engine)
+    ledger, used = Ledger(str(tmp_path / "ledger.db")), []
+    threads = [
+        threading.Thread(target=lambda: used.append(ledger.database._engine())) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert used[0] is used[1] and len(disposed) == 1 and disposed[0] is not used[0]
 
 
 def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ import argparse
 import collections
 import json
 import os
-import pathlib
 import random
 import signal
 import subprocess
@@ -20,23 +19,21 @@ import tempfile
 import threading
 import time
 
+from proof import ROOT, Proof, close_the_door, free_port, meet_every_fault, memory
+
 #: Bytes that a child's memory may grow by.
 GROWTH = 30 * 1024 * 1024
 
 #: Fault -> the error that stays in the results, since asking again would not help.
 LASTING = {"code-400": 400, "code-501": 501, "echo": "InvalidParameter.Echo"}
 
-ROOT = str(pathlib.Path(__file__).resolve().parent.parent.parent)
-
 
 def sandbox_process(arguments):
     """Open the verifications, then obey the lines of standard input."""
     from facecert.sandbox import Sandbox
-    from facecert.sandbox.faults import FAULTS, REFUSED
     from facecert.sandbox.service import SERVICE
 
-    # Below the range that outgoing connections take theirs from: the door closes now and then.
-    sandbox = Sandbox(port=random.SystemRandom().randrange(20000, 32000)).start()
+    sandbox = Sandbox(port=free_port()).start()
     expected, draw = {}, random.Random(1)
     for number in range(arguments.ids):
         fields = {
@@ -48,17 +45,9 @@ def sandbox_process(arguments):
         expected[data["certifyId"]] = passed = draw.random() < 0.5
         if passed or draw.random() < 0.5:
             sandbox.complete(data["certifyId"], passed)
-    for fault in FAULTS:
-        if fault != REFUSED:
-            sandbox.fail(fault, share=0.01, seconds=0.2)
+    meet_every_fault(sandbox, 0.01)
     closing = threading.Event()
-
-    def close_the_door():
-        # Nobody listens for 1 % of the time.
-        while not closing.wait(2):
-            sandbox.fail(REFUSED, seconds=0.02)
-
-    threading.Thread(target=close_the_door, daemon=True).start()
+    threading.Thread(target=close_the_door, args=(sandbox, closing), daemon=True).start()
     print(json.dumps({"environment": sandbox.environment, "expected": expected}), flush=True)
     for _ in sys.stdin:
         calls, sandbox._exchange.requests = sandbox.requests, []
@@ -87,20 +76,13 @@ def batch_process(arguments):
         raise summary.error
 
 
-def memory(process, field):
-    """Return a field of /proc/…/status in bytes."""
-    text = pathlib.Path("/proc/%s/status" % process).read_text()
-    return int(text.split(field + ":")[1].split()[0]) * 1024
-
-
-class Endurance:
+class Endurance(Proof):
     def __init__(self, arguments, folder):
+        super().__init__()
         self.arguments = arguments
         self.ids = os.path.join(folder, "ids.txt")
         self.folder = folder
         self.growth = 0
-        self.wrong = []
-        self.calls = []
         command = [sys.executable, __file__, "--role", "sandbox", "--ids", str(arguments.ids)]
         self.sandbox = subprocess.Popen(
             command,
@@ -122,11 +104,6 @@ class Endurance:
         self.sandbox.stdout.close()
         self.sandbox.terminate()
         self.sandbox.wait()
-
-    def check(self, holds, text):
-        if not holds:
-            self.wrong.append(text)
-            print("DOES NOT HOLD: %s" % text)
 
     def run(self, output, seconds=None):
         """Let a child ask; kill it after so many seconds. Return whether it was killed."""
@@ -191,12 +168,12 @@ class Endurance:
         self.check(most <= self.arguments.qps, "%s: %d calls in a second" % (name, most))
         faults = collections.Counter(fault for _, _, fault in calls if fault)
         seconds = max(call[0] for call in calls) - min(call[0] for call in calls)
-        row(name, "ids with exactly one line", "%d of %d" % (once, len(self.expected)))
-        row(name, "of them errors that last, each explained", lasting)
-        row(name, "calls, of them with a fault", "%d, %d" % (len(calls), sum(faults.values())))
-        row(name, "kinds of fault met", len(faults))
-        row(name, "most calls in any second (allowed: %g)" % self.arguments.qps, most)
-        row(name, "calls a second, mean", "%.1f" % (len(calls) / max(seconds, 1e-9)))
+        self.row(name, "ids with exactly one line", "%d of %d" % (once, len(self.expected)))
+        self.row(name, "of them errors that last, each explained", lasting)
+        self.row(name, "calls, of them with a fault", "%d, %d" % (len(calls), sum(faults.values())))
+        self.row(name, "kinds of fault met", len(faults))
+        self.row(name, "most calls in any second (allowed: %g)" % self.arguments.qps, most)
+        self.row(name, "calls a second, mean", "%.1f" % (len(calls) / max(seconds, 1e-9)))
 
 
 def lines_of(output):
@@ -215,10 +192,6 @@ def most_in_a_second(stamps):
     return most
 
 
-def row(name, what, value):
-    print("%-8s %-52s %s" % (name, what, value), flush=True)
-
-
 def main(arguments, folder):
     endurance = Endurance(arguments, folder)
     try:
@@ -230,10 +203,11 @@ def main(arguments, folder):
             "answer" if line["error"] is None else "retryable" if line["retryable"] else "lasting"
             for line in lines_of(whole)
         )
-        row("whole", "first run, seconds", "%.1f" % seconds)
-        row("whole", "after it", ", ".join("%s %d" % item for item in sorted(first.items())))
+        endurance.row("whole", "first run, seconds", "%.1f" % seconds)
+        after = ", ".join("%s %d" % item for item in sorted(first.items()))
+        endurance.row("whole", "after it", after)
         endurance.check(sum(first.values()) == arguments.ids, "the first run has all lines")
-        row("whole", "resumed for what was retryable, times", endurance.finish(whole))
+        endurance.row("whole", "resumed for what was retryable, times", endurance.finish(whole))
         endurance.judge("whole", whole, endurance.fetch_calls())
 
         killed_file = os.path.join(folder, "killed.jsonl")
@@ -251,17 +225,18 @@ def main(arguments, folder):
                     stream.seek(-1, os.SEEK_END)
                     torn += stream.read() != b"\n"
         endurance.check(kills == arguments.kills, "children were killed")
-        row("killed", "SIGKILL, times; torn last lines", "%d; %d" % (kills, torn))
+        endurance.row("killed", "SIGKILL, times; torn last lines", "%d; %d" % (kills, torn))
         endurance.run(killed_file)
-        row("killed", "resumed for what was retryable, times", endurance.finish(killed_file))
+        times = endurance.finish(killed_file)
+        endurance.row("killed", "resumed for what was retryable, times", times)
         endurance.judge("killed", killed_file, endurance.fetch_calls())
 
         endurance.check(endurance.growth < GROWTH, "memory grows by less than 30 MB")
-        row("both", "largest growth of a child's memory, MB", "%.1f" % (endurance.growth / 2**20))
+        growth = "%.1f" % (endurance.growth / 2**20)
+        endurance.row("both", "largest growth of a child's memory, MB", growth)
     finally:
         endurance.close()
-    print("DOES NOT HOLD: %d" % len(endurance.wrong) if endurance.wrong else "all of it holds")
-    return 1 if endurance.wrong else 0
+    return endurance.verdict()
 
 
 if __name__ == "__main__":

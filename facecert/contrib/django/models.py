@@ -156,8 +156,10 @@ class ModelLedger(Keeper):
             mine |= models.Q(certify_id="", outer_order_no=outer_order_no)
         for row in Verification.objects.filter(mine).exclude(state__in=FINAL):
             row.note_certify_id(answer.certify_id)
+            # The token proves what is claimed of its own order only.
+            claimed = claim if row.outer_order_no == outer_order_no else None
             if lifecycle.outcome(
-                answer, asked_at=_for_database(asked_at), expires_at=row.expires_at, claim=claim
+                answer, asked_at=_for_database(asked_at), expires_at=row.expires_at, claim=claimed
             ):
                 row.settle(answer)
 
