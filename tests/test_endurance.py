@@ -15,6 +15,7 @@ from proof import Proof  # noqa: E402
 from soak_judge import Journal, Record, judge_ledger, judge_measures  # noqa: E402
 
 
+@pytest.mark.long
 def test_everything_at_once(tmp_path):
     """With the books right, nothing private written, and nothing left open or running."""
     table = tmp_path / "table.json"
