@@ -3,8 +3,9 @@
 import re
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import Any, Iterable, Iterator, Optional, Set
+from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
+from .database import RowExists
 from .errors import InvalidParameter
 from .ledger import Ledger
 from .lifecycle import FINAL, GRACE, OPENED
@@ -19,6 +20,9 @@ from sqlalchemy import func, select
 CHINA = timezone(timedelta(hours=8))
 
 _PAGE = 500
+
+#: A document, a telephone, a sum out of the wrong column: not to be kept or shown as an id.
+_NUMBER = "[0-9]{1,31}[Xx]?"
 
 
 class Bill:
@@ -58,15 +62,16 @@ class Bill:
         new = 0
         source = iter(certify_ids)
         while True:
-            page = [check_certify_id(one) for one in islice(source, _PAGE)]
+            page = [_check(one) for one in islice(source, _PAGE)]
             if not page:
                 return new
-            with self._ledger.database.writing() as connection:
-                fresh = sorted(set(page) - self._kept(connection, page))
-                if fresh:
-                    rows = [{"certify_id": one, "month": self.month} for one in fresh]
-                    connection.execute(bill_lines.insert(), rows)
-            new += len(fresh)
+            added: Optional[int] = None
+            while added is None:
+                try:
+                    added = self._add(page)
+                except RowExists:
+                    pass  # Another import of it came in between, and has kept some.
+            new += added
 
     def count(self) -> int:
         """Return how many lines the bill has."""
@@ -113,6 +118,14 @@ class Bill:
             wanted = wanted & (_billed() if billed else ~_billed())
         return self._ledger.pages(wanted)
 
+    def _add(self, page: Sequence[str]) -> int:
+        with self._ledger.database.writing() as connection:
+            fresh = sorted(set(page) - self._kept(connection, page))
+            if fresh:
+                rows = [{"certify_id": one, "month": self.month} for one in fresh]
+                connection.execute(bill_lines.insert(), rows)
+        return len(fresh)
+
     def _mine(self) -> Any:
         return bill_lines.c.month == self.month
 
@@ -120,6 +133,15 @@ class Bill:
         lines = select(bill_lines.c.certify_id)
         found = lines.where(self._mine(), bill_lines.c.certify_id.in_(list(certify_ids)))
         return {str(line[0]) for line in connection.execute(found)}
+
+
+def _check(certify_id: str) -> str:
+    if isinstance(certify_id, str) and re.fullmatch(_NUMBER, certify_id):
+        raise InvalidParameter(
+            "certify_id is the number of something else. Was the wrong column taken?",
+            field="certify_id",
+        )
+    return check_certify_id(certify_id)
 
 
 def _billed() -> Any:
