@@ -38,10 +38,13 @@ class Ledger(Keeper):
     """
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        try:
+            self.database = Database(url)
+        finally:
+            del url  # a crash report shows this frame's variables
 
     def __repr__(self) -> str:
-        return "<facecert.ledger.Ledger %r>" % self.database
+        return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
         """Make the row durable before init is sent.
@@ -68,7 +71,10 @@ class Ledger(Keeper):
             pass  # There is a row. Two that come at once cannot both find it refused.
         with self.database.writing() as connection:
             again = table.update().where(
-                table.c.outer_order_no == outer_order_no, table.c.state == REFUSED
+                table.c.outer_order_no == outer_order_no,
+                table.c.state == REFUSED,
+                # With an id the service knows this order after all; the id must not get lost.
+                table.c.certify_id.is_(None),
             )
             if not connection.execute(again.values(**fresh)).rowcount:
                 raise InvalidParameter(
@@ -110,8 +116,10 @@ class Ledger(Keeper):
             with self.database.reading() as connection:
                 found = connection.execute(table.select().where(mine, open_)).all()
             for row in found:
+                # The token proves its own order, not whose verification it comes with.
+                own = claim if row.outer_order_no == outer_order_no else None
                 state = lifecycle.outcome(
-                    answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim
+                    answer, asked_at=asked_at, expires_at=row.expires_at, claim=own
                 )
                 news: Dict[str, Any] = {"certify_id": answer.certify_id}
                 if state is not None:
@@ -199,20 +207,24 @@ class Ledger(Keeper):
                 (table.c.sent_at == last.sent_at)
                 & (table.c.outer_order_no > last.outer_order_no)
             )
-            page = rows.where(later).limit(_PAGE)
+            # The first condition is in the second one; it has the index say where to begin.
+            page = rows.where(table.c.sent_at >= last.sent_at, later).limit(_PAGE)
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:
         """Log the ledger's trouble; what it should have kept is in the record."""
         try:
             yield
-        except LedgerError as error:
+        except BaseException as error:  # a time-out's signal may strike anywhere
+            known = isinstance(error, LedgerError)
             _log.error(
                 "%s Not in the ledger: outer_order_no %s, certify_id %s",
-                error,
+                error if known else "%s." % type(error).__name__,
                 outer_order_no,
                 certify_id,
             )
+            if not known:
+                raise
 
 
 def _cut(text: Optional[str]) -> Optional[str]:
