@@ -1,8 +1,10 @@
 """Files of ids: text, CSV or JSONL, read line by line."""
 
 import csv
+import errno
 import io
 import json
+import os
 import sys
 from contextlib import contextmanager
 from itertools import chain
@@ -86,6 +88,8 @@ def _opened(path: str) -> Iterator[TextIO]:
         with open(path, encoding="latin-1", newline="") as stream:
             yield stream
     else:
+        if sys.stdin is None:  # closed by whoever started us
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         stream = io.TextIOWrapper(sys.stdin.buffer, encoding="latin-1", newline="")
         try:
             yield stream
