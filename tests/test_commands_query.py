@@ -2,7 +2,7 @@ import errno
 import json
 
 import pytest
-from conftest import run_cli
+from conftest import run_cli, run_python
 
 from facecert.batch.output import OutputFailed, Results
 from facecert.id_files import read_ids
@@ -162,3 +162,7 @@ def test_bug_results_to_a_closed_standard_output(monkeypatch):
     with pytest.raises(OutputFailed) as caught:
         Results("-")
     assert caught.value.__cause__.errno == errno.EBADF
+
+
+def test_bug_a_batch_from_a_file_asked_for_sqlalchemy():
+    run_python("import sys; sys.modules['sqlalchemy'] = None; import facecert.commands.batch_query")

@@ -21,7 +21,13 @@ import django  # noqa: E402
 from django.core import checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
-from django.db import IntegrityError, OperationalError, connection, connections, transaction  # noqa: E402
+from django.db import (  # noqa: E402
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 

@@ -12,7 +12,6 @@ from ..batch.seen import OutputFailed
 from ..client import Client
 from ..errors import DependencyError, InvalidParameter
 from ..id_files import FileId, read_ids
-from ..ledger import Ledger
 from .output import DONE, INTERRUPTED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output, is_terminal
 
 
@@ -27,10 +26,11 @@ def from_ledger(client: Client) -> Iterator[FileId]:
     Raises:
         InvalidParameter: it has none.
     """
-    ledger = client.ledger
-    if not isinstance(ledger, Ledger):
+    # Not by its class: a batch from a file needs no SQLAlchemy.
+    pending = getattr(client.ledger, "pending", None)
+    if pending is None:
         raise InvalidParameter("FACECERT_LEDGER is not set", field="FACECERT_LEDGER")
-    for line, entry in enumerate(ledger.pending(), 1):
+    for line, entry in enumerate(pending(), 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 
 
