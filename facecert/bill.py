@@ -6,7 +6,8 @@ from itertools import islice
 from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
 from .database import RowExists
-from .errors import InvalidParameter, LedgerError
+from .errors import InvalidParameter
+from .id_files import NUMBER
 from .ledger import Ledger
 from .lifecycle import FINAL, GRACE, OPENED
 from .params import check_certify_id
@@ -62,15 +63,16 @@ class Bill:
         new = 0
         source = iter(certify_ids)
         while True:
-            lines = [check_certify_id(one) for one in islice(source, _LINES)]
+            lines = [_check(one) for one in islice(source, _LINES)]
             if not lines:
                 return new
-            try:
-                new += self._add(lines)
-            except RowExists as error:
-                raise LedgerError(
-                    "Another process adds the same bill now. Add it again when that is done."
-                ) from error
+            added: Optional[int] = None
+            while added is None:
+                try:
+                    added = self._add(lines)
+                except RowExists:
+                    pass  # Another import of it came in between, and has kept some.
+            new += added
 
     def count(self) -> int:
         """Return how many lines the bill has."""
@@ -145,6 +147,15 @@ def _pages(certify_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield as many at a time as one statement may name: older SQLites take 999."""
     for start in range(0, len(certify_ids), _PAGE):
         yield certify_ids[start : start + _PAGE]
+
+
+def _check(certify_id: str) -> str:
+    if isinstance(certify_id, str) and re.fullmatch(NUMBER, certify_id):
+        raise InvalidParameter(
+            "certify_id is the number of something else. Was the wrong column taken?",
+            field="certify_id",
+        )
+    return check_certify_id(certify_id)
 
 
 def _billed() -> Any:

@@ -1,11 +1,13 @@
 """The ledger's database: its connections, and what is said when it cannot be used."""
 
 import os
+import sys
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator
 
 from .errors import DependencyError, InvalidParameter, LedgerError
 from .forks import sqlite_files
+from .redact import forget_frames
 from .tables import metadata
 
 # Below tables, which says what to do where SQLAlchemy is missing.
@@ -41,11 +43,21 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _read_url(url)
+        outer = sys.exc_info()[1]
+        try:
+            self._url = _read_url(url)
+        except InvalidParameter as error:
+            forget_frames(error, outer)
+            raise error
+        finally:
+            # A crash report shows this frame's variables, and there may be a password.
+            del url
         self._engines: Dict[int, Engine] = {}
 
     def __repr__(self) -> str:
-        return self._url.render_as_string(hide_password=True)
+        url = vars(self).get("_url")
+        # Not what follows a question mark: drivers take passwords there, too.
+        return url.set(query={}).render_as_string(hide_password=True) if url else "?"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -98,11 +110,13 @@ class Database:
 
 @contextmanager
 def _as_ledger_error(done: str) -> Iterator[None]:
+    outer = sys.exc_info()[1]
     try:
         yield
     except IntegrityError as error:
         raise RowExists from error
     except SQLAlchemyError as error:
+        forget_frames(error, outer)  # SQLAlchemy's and the driver's hold the password
         said = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
         raise LedgerError(
             "The ledger could not be %s: %s. Nothing is wrong with the service; look after the"
@@ -121,6 +135,11 @@ def _read_url(url: str) -> URL:
             "ledger must be a path, or a URL such as postgresql://user:password@host/database",
             field="ledger",
         )
+    if "@" in (parsed.host or ""):
+        # What follows it would be shown as the host's name.
+        raise InvalidParameter(
+            "ledger has an @ too many: in a password it is written %40", field="ledger"
+        )
     if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         raise InvalidParameter(
             "ledger must be a file or a server: a database in memory keeps nothing", field="ledger"
@@ -129,7 +148,8 @@ def _read_url(url: str) -> URL:
 
 
 def _open_engine(url: URL) -> Engine:
-    options: Any = {"pool_pre_ping": True}
+    # Stricter ones, which a server may have as its default, refuse two who write at once.
+    options: Any = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
     if url.get_backend_name() == "sqlite":
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
     try:

@@ -1,14 +1,19 @@
 """Files of ids: text, CSV or JSONL, read line by line."""
 
 import csv
+import errno
 import io
 import json
+import os
 import sys
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, TextIO, Tuple
 
 from .errors import InvalidParameter
+
+#: No id, but a document, a telephone, a sum out of the wrong column: not to be sent, kept or shown.
+NUMBER = "[0-9]{1,31}[Xx]?"
 
 KINDS = ("text", "csv", "jsonl")
 
@@ -86,6 +91,8 @@ def _opened(path: str) -> Iterator[TextIO]:
         with open(path, encoding="latin-1", newline="") as stream:
             yield stream
     else:
+        if sys.stdin is None:  # closed by whoever started us
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         stream = io.TextIOWrapper(sys.stdin.buffer, encoding="latin-1", newline="")
         try:
             yield stream

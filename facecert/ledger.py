@@ -38,10 +38,13 @@ class Ledger(Keeper):
     """
 
     def __init__(self, url: str) -> None:
-        self.database = Database(url)
+        try:
+            self.database = Database(url)
+        finally:
+            del url  # a crash report shows this frame's variables
 
     def __repr__(self) -> str:
-        return "<facecert.ledger.Ledger %r>" % self.database
+        return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
         """Make the row durable before init is sent.
@@ -68,7 +71,10 @@ class Ledger(Keeper):
             pass  # There is a row. Two that come at once cannot both find it refused.
         with self.database.writing() as connection:
             again = table.update().where(
-                table.c.outer_order_no == outer_order_no, table.c.state == REFUSED
+                table.c.outer_order_no == outer_order_no,
+                table.c.state == REFUSED,
+                # With an id the service knows this order after all; the id must not get lost.
+                table.c.certify_id.is_(None),
             )
             if not connection.execute(again.values(**fresh)).rowcount:
                 raise InvalidParameter(
@@ -211,13 +217,16 @@ class Ledger(Keeper):
         """Log the ledger's trouble; what it should have kept is in the record."""
         try:
             yield
-        except LedgerError as error:
+        except BaseException as error:  # a time-out's signal may strike anywhere
+            known = isinstance(error, LedgerError)
             _log.error(
                 "%s Not in the ledger: outer_order_no %s, certify_id %s",
-                error,
+                error if known else "%s." % type(error).__name__,
                 outer_order_no,
                 certify_id,
             )
+            if not known:
+                raise
 
 
 def _cut(text: Optional[str]) -> Optional[str]:

@@ -2,9 +2,13 @@ import csv
 import datetime
 import io
 import json
+import os
+import shlex
+import subprocess
+import sys
 
 import pytest
-from conftest import run_cli
+from conftest import ROOT, run_cli
 
 from facecert.lifecycle import LIFETIME, Opening
 
@@ -115,3 +119,51 @@ def test_a_ledger_that_cannot_be_opened(monkeypatch, tmp_path):
     monkeypatch.setenv("FACECERT_LEDGER", "sqlite:///%s/no/ledger.db" % tmp_path)
     done = run_cli("ledger", "list")
     assert done.exit_code == 6 and "LedgerError" in done.stderr
+
+
+@pytest.mark.parametrize("cell", ["330103199001011234", "13800138000", "zhangsan"])
+def test_bug_the_wrong_column_of_a_bill_was_kept_and_shown(ledger, tmp_path, cell):
+    bill = tmp_path / "bill.csv"
+    bill.write_text("certifyId\n%s\n%s\n" % ("c1" * 16, cell))
+    done = run_cli("ledger", "import-bill", str(bill), "--month", "2026-10")
+    assert done.exit_code == 2 and "line 3" in done.stderr
+    assert cell not in done.stdout + done.stderr
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert cell.encode() not in kept
+
+
+@pytest.mark.parametrize("option", ["--since", "--until"])
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_bug_days_at_the_ends_of_the_calendar_were_a_bug(ledger, option, day):
+    done = run_cli("ledger", "list", option, day)
+    assert done.exit_code == 2 and "days like" in done.stderr
+
+
+def test_bug_without_a_command_it_spoke_of_a_wrong_one(ledger):
+    done = run_cli("ledger")
+    assert done.exit_code == 0 and "unsettled" in done.stdout
+
+
+def shell(command):
+    environ = dict(os.environ, PYTHONPATH=str(ROOT))
+    environ.pop("PYTHONUNBUFFERED", None)
+    done = subprocess.run(
+        ["sh", "-c", "%s -m facecert %s" % (shlex.quote(sys.executable), command)],
+        env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr.decode()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("where", [">&-", ">/dev/full"])
+def test_bug_an_export_that_nobody_took(ledger, form, where):
+    if "full" in where and not os.path.exists("/dev/full"):
+        assert "CI" not in os.environ
+        pytest.skip("no /dev/full here")
+    code, said = shell("ledger export --format %s %s" % (form, where))
+    assert code == 141 and "failed" in said and "Traceback" not in said, said
+
+
+def test_bug_a_bill_from_a_closed_standard_input(ledger):
+    code, said = shell("ledger import-bill - --month 2026-10 <&-")
+    assert code == 2 and "cannot be read" in said, said

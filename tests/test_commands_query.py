@@ -1,7 +1,11 @@
+import errno
 import json
 
 import pytest
-from conftest import run_cli
+from conftest import run_cli, run_python
+
+from facecert.batch.output import OutputFailed, Results
+from facecert.id_files import read_ids
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 
@@ -137,3 +141,28 @@ def test_what_the_ledger_waits_for(commands, person, tmp_path, monkeypatch):
 def test_one_kind_of_question_at_a_time(commands, arguments):
     done = run_cli("query", *arguments)
     assert done.exit_code == 2 and "--ledger-pending" in done.stderr
+
+
+def test_bug_an_output_that_cannot_be_written_counted_as_refused(commands, certify_ids, tmp_path):
+    ids = tmp_path / "ids.txt"
+    ids.write_text("\n".join(certify_ids))
+    output = str(tmp_path / "no" / "results.jsonl")
+    done = run_cli("query", "--batch", str(ids), "--output", output)
+    assert done.exit_code == 141 and output in done.stderr
+
+
+def test_bug_ids_from_a_closed_standard_input(monkeypatch):
+    monkeypatch.setattr("facecert.id_files.sys.stdin", None)
+    with pytest.raises(OSError):
+        list(read_ids("-"))
+
+
+def test_bug_results_to_a_closed_standard_output(monkeypatch):
+    monkeypatch.setattr("facecert.batch.output.sys.stdout", None)
+    with pytest.raises(OutputFailed) as caught:
+        Results("-")
+    assert caught.value.__cause__.errno == errno.EBADF
+
+
+def test_bug_a_batch_from_a_file_asked_for_sqlalchemy():
+    run_python("import sys; sys.modules['sqlalchemy'] = None; import facecert.commands.batch_query")

@@ -21,7 +21,13 @@ import django  # noqa: E402
 from django.core import checks  # noqa: E402
 from django.core.exceptions import ImproperlyConfigured  # noqa: E402
 from django.core.management import CommandError, call_command  # noqa: E402
-from django.db import IntegrityError, connection, connections, transaction  # noqa: E402
+from django.db import (  # noqa: E402
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
@@ -666,3 +672,23 @@ def test_nothing_personal_is_kept(sandbox, options, person, caplog):
         kept += file.read().decode("utf-8", "replace")
     for private in (NAME, NUMBER, make_token(SECRET, row.outer_order_no), SECRET):
         assert private not in kept
+
+
+def test_bug_the_databases_trouble_after_the_answer_took_the_answer_away(
+    sandbox, options, person, monkeypatch, caplog
+):
+    def gone(self, *args, **kwargs):
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(Verification, "note_certify_id", gone)
+    with sandbox.client(ledger=ModelLedger()) as client:
+        opened = client.init(outer_order_no="order1", **person)
+    assert "certify_id %s" % opened.certify_id in caplog.text and "order1" in caplog.text
+
+
+def test_bug_the_new_id_of_a_refused_order_that_had_one_was_lost(options, person):
+    row = open_verification(outer_order_no="order1", **person)[0]
+    Verification.objects.update(state="refused")
+    with pytest.raises(IntegrityError):
+        open_verification(outer_order_no="order1", **person)
+    assert Verification.objects.get(outer_order_no="order1").certify_id == row.certify_id

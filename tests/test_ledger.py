@@ -1,3 +1,4 @@
+import contextlib
 import datetime
 import logging
 import os
@@ -5,6 +6,7 @@ import pathlib
 import sqlite3
 import sys
 import threading
+import traceback
 
 import pytest
 from conftest import NAME, NUMBER, ROOT, run_python
@@ -13,7 +15,7 @@ import facecert
 from facecert.callback import make_token
 from facecert.lifecycle import GRACE, LIFETIME, Opening
 
-pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+sqlalchemy = pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from facecert import database, ledger as ledger_module  # noqa: E402
 from facecert.forks import Guard  # noqa: E402
 from facecert.ledger import Ledger  # noqa: E402
@@ -712,3 +714,126 @@ def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):
     Ledger("here.db").keep_sent("order1", scene_id="1", sent_at=NOW)
     assert pathlib.Path(tmp_path, "here.db").exists()
     assert Ledger("sqlite:///here.db").get("order1").sent_at == NOW
+
+
+def crash_report(error):
+    """What a crash reporter keeps of an error; this file's own frames aside."""
+    report = traceback.TracebackException.from_exception(error, capture_locals=True)
+    links, text = [report], str(error)
+    while links:
+        link = links.pop()
+        if link is not None:
+            text += str(link)
+            text += "".join(repr(f.locals) for f in link.stack if f.filename != __file__)
+            links += [link.__cause__, link.__context__]
+    return text
+
+
+CANARY = "canary/word"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://u:canary%2Fword@127.0.0.1:1/db",
+        "postgresql+psycopg2://127.0.0.1:1/db?user=u&password=canary%2Fword",
+    ],
+)
+def test_bug_a_crash_report_showed_the_databases_password(url):
+    pytest.importorskip("psycopg2", reason="PostgreSQL's driver is not installed")
+    ledger = Ledger(url)
+    with pytest.raises(facecert.LedgerError) as caught:
+        list(ledger.unsettled())
+    assert CANARY not in crash_report(caught.value)
+    assert "canary" not in repr(ledger)
+
+
+def test_a_callers_own_error_keeps_its_frames(ledger):
+    with pytest.raises(facecert.LedgerError) as caught:
+        try:
+            raise ValueError
+        except ValueError as error:
+            mine = error
+            with ledger.database.reading() as connection:
+                connection.exec_driver_sql("SELECT nothing FROM nowhere")
+    assert mine.__traceback__ is not None
+    assert caught.value.__cause__.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg2://u:can@ry-word@127.0.0.1:1/db",
+        "postgresql+psycopg2://u:ry-word@127.0.0.1:port/db",
+    ],
+)
+def test_bug_a_password_with_an_at_sign_was_shown_as_the_host(url):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        Ledger(url)
+    assert caught.value.field == "ledger"
+    assert "ry-word" not in crash_report(caught.value)
+
+
+def answer_of(certify_id, passed):
+    return facecert.QueryResult(
+        passed=passed, certify_id=certify_id, identity_info=None, material_info=None,
+        request_id=None, raw={},
+    )  # fmt: skip
+
+
+def test_bug_an_id_that_a_callback_brought_to_a_refused_order_was_wiped(ledger):
+    """400, as the number was used before; the callback of that earlier one tells the id."""
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    ledger.keep_opening("order1", Opening("refused", code="400"))
+    ledger.keep_answer(answer_of("c1", False), asked_at=NOW, outer_order_no="order1", claim=True)
+    with pytest.raises(facecert.InvalidParameter):
+        ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert ledger.get("order1").certify_id == "c1"
+
+
+def test_bug_an_interruption_while_the_id_was_stored_lost_it(ledger, monkeypatch, caplog):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+
+    @contextlib.contextmanager
+    def interrupted():
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(ledger.database, "writing", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
+    assert "KeyboardInterrupt" in caplog.text and "certify_id c1" in caplog.text
+
+
+def test_bug_every_page_read_the_table_from_its_beginning(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger_module, "_PAGE", 2)
+    ledger = Ledger(str(tmp_path / "ledger.db"))
+    for second in range(3):
+        sent_at = NOW + datetime.timedelta(seconds=second)
+        ledger.keep_sent("order%d" % second, scene_id="1", sent_at=sent_at)
+    asked = []
+
+    def look(connection, cursor, statement, parameters, context, executemany):
+        asked.append((statement, parameters))
+
+    sqlalchemy.event.listen(ledger.database._engine(), "before_cursor_execute", look)
+    assert len(list(ledger.entries())) == 3
+    with sqlite3.connect(str(tmp_path / "ledger.db")) as connection:
+        plans = [str(list(connection.execute("EXPLAIN QUERY PLAN " + s, p))) for s, p in asked]
+    assert len(plans) == 2 and "sent_at>" in plans[1], plans
+    connection.close()
+    ledger.close()
+
+
+def test_bug_a_server_with_strict_isolation_refused_two_who_wrote_at_once(postgresql):
+    ledger = Ledger(postgresql)
+    other = Ledger(postgresql + "&options=-c%20default_transaction_isolation%3Dserializable")
+    other.keep_sent("order1", scene_id="1", sent_at=NOW)
+    with other.database.writing() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM facecert_verifications")  # its snapshot
+        ledger.keep_answer(answer_of("c1", True), asked_at=NOW, outer_order_no="order1", claim=True)
+        connection.exec_driver_sql("UPDATE facecert_verifications SET request_id = 'R1'")
+    assert (ledger.get("order1").state, ledger.get("order1").request_id) == ("passed", "R1")
+    metadata.drop_all(ledger.database._engine())
+    ledger.close()
+    other.close()

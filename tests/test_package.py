@@ -21,9 +21,9 @@ ORDER = [
     "errors", "redact", "curve", "sm2", "settings", "callback", "links", "person", "params",
     "pictures",
     "answers", "results", "lifecycle", "retry", "rate", "credential_chain", "credentials", "pool",
-    "wire", "gateway", "calls", "forks", "tables", "database", "ledger", "bill", "client",
-    "default",
-    "id_files", "batch.outcome", "batch.desk", "batch.many", "batch", "batch.seen", "batch.lines",
+    "wire", "gateway", "calls", "forks", "tables", "database", "ledger", "id_files", "bill",
+    "client", "default",
+    "batch.outcome", "batch.desk", "batch.many", "batch", "batch.seen", "batch.lines",
     "batch.resume", "batch.output", "batch.run", "finding", "installed", "reach", "doctor",
     "commands.output", "cli", "__main__",
 ]  # fmt: skip

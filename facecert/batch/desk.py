@@ -7,6 +7,7 @@ from typing import Any, Optional, Tuple, Union
 from .. import params
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
+from ..id_files import NUMBER
 from ..rate import Rate, Stopped
 from ..redact import forget_frames
 from .outcome import Outcome
@@ -17,10 +18,9 @@ try:
 except ImportError:  # Python 3.6
     from queue import Queue as SimpleQueue  # type: ignore[assignment]
 
-#: An id has 32 hexadecimal characters. What is shorter than this, or a long number, may be a name,
-#: a document or a telephone out of the wrong column: it must not travel or be repeated as an id.
+#: An id has 32 hexadecimal characters. What is shorter than this may be a name out of the wrong
+#: column: it must not travel or be repeated as an id.
 _SHORTEST_ID = 20
-_NUMBER = "[0-9]{1,31}[Xx]?"
 
 Item = Union[str, Tuple[str, Optional[str]]]
 
@@ -32,7 +32,7 @@ def check_id(certify_id: Any) -> str:
         InvalidParameter: it cannot be one, or looks like a name or a number of something else.
     """
     if isinstance(certify_id, str) and (
-        len(certify_id) < _SHORTEST_ID or re.fullmatch(_NUMBER, certify_id)
+        len(certify_id) < _SHORTEST_ID or re.fullmatch(NUMBER, certify_id)
     ):
         raise InvalidParameter(
             "certify_id is too short, or the number of something else. Was the wrong column taken?",

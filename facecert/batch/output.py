@@ -1,5 +1,6 @@
 """The file of results: one line for each id, whole or not at all."""
 
+import errno
 import os
 import sys
 from typing import Any, Optional
@@ -93,6 +94,8 @@ class Results:
 
     def _open(self, resume: bool) -> Any:
         if self.path == "-":
+            if sys.stdout is None:  # closed by whoever started us
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             return sys.stdout.buffer
         try:
             stream = locked(open(self.path, "xb", buffering=0), self.path)

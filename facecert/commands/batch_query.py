@@ -1,5 +1,6 @@
 """``facecert query`` for many ids: the bar, the summary, the exit code."""
 
+import errno
 import os
 import sys
 from typing import Any, Callable, Iterable, Iterator, Optional
@@ -11,7 +12,7 @@ from ..batch.seen import OutputFailed
 from ..client import Client
 from ..errors import DependencyError, InvalidParameter
 from ..id_files import FileId, read_ids
-from .output import DONE, INTERRUPTED, OUTCOME_UNKNOWN, Misuse, Output, is_terminal
+from .output import DONE, INTERRUPTED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output, is_terminal
 
 
 def from_file(path: str, kind: Optional[str]) -> Iterator[FileId]:
@@ -25,10 +26,11 @@ def from_ledger(client: Client) -> Iterator[FileId]:
     Raises:
         InvalidParameter: it has none.
     """
-    if client.ledger is None:
+    # Not by its class: a batch from a file needs no SQLAlchemy.
+    pending = getattr(client.ledger, "pending", None)
+    if pending is None:
         raise InvalidParameter("FACECERT_LEDGER is not set", field="FACECERT_LEDGER")
-    pending: Iterator[Any] = getattr(client.ledger, "pending")()
-    for line, entry in enumerate(pending, 1):
+    for line, entry in enumerate(pending(), 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 
 
@@ -49,10 +51,13 @@ def ask(
         path, form, resume: of the results; see ``Results``.
         total: how many ids there are, for the time left; None if nobody knows.
     """
-    with Results(path, form, resume=resume) as results:
-        kept = results.kept
-        with _bar(total) as advance:
-            summary = run_batch(ids, results, client=client, qps=qps, on_line=advance)
+    try:
+        with Results(path, form, resume=resume) as results:
+            kept = results.kept
+            with _bar(total) as advance:
+                summary = run_batch(ids, results, client=client, qps=qps, on_line=advance)
+    except OutputFailed as error:
+        return _unwritten(error, output)
     counts = {
         name: getattr(summary, name)
         for name in ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
@@ -74,8 +79,8 @@ def count_lines(path: str) -> Optional[int]:
 
 def _code(summary: Summary, output: Output) -> int:
     error = summary.error
-    if isinstance(error, OutputFailed) and isinstance(error.__cause__, OSError):
-        raise error.__cause__  # a closed pipe, a full disk: cli knows what to say
+    if isinstance(error, OutputFailed):
+        return _unwritten(error, output)
     if isinstance(error, OSError):
         raise Misuse("The file of ids cannot be read: %s." % error.strerror)
     if error is not None:
@@ -87,6 +92,13 @@ def _code(summary: Summary, output: Output) -> int:
         return DONE
     words = "%d ids have no answer; their lines say why." % missing
     return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
+
+
+def _unwritten(error: OutputFailed, output: Output) -> int:
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
+        raise cause  # the standard output is closed: cli knows what to say
+    return output.complain_in_words(type(error).__name__, str(error), UNWRITTEN)
 
 
 def _words(summary: Summary, kept: int) -> str:

@@ -4,12 +4,12 @@ import csv
 import json
 import os
 import re
-import sys
 from datetime import datetime, timedelta
 from typing import Any, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple
 
 import click
 
+from ..batch.desk import check_id
 from ..bill import CHINA, Bill
 from ..errors import InvalidParameter
 from ..id_files import read_ids
@@ -17,7 +17,7 @@ from ..ledger import Ledger
 from ..lifecycle import STATES
 from ..tables import Entry
 from .options import json_option, verbose_option
-from .output import DONE, NOT_PASSED, Misuse, Output
+from .output import DONE, NOT_PASSED, Misuse, Output, standard_output
 
 _TITLES = {
     "missing_here": "missing here (billed, and nowhere in the ledger)",
@@ -53,8 +53,9 @@ def as_record(entry: Entry) -> Dict[str, Any]:
     }
 
 
-@click.group()
-def command() -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def command(ctx: click.Context) -> None:
     """Look into the ledger of all verifications.
 
     FACECERT_LEDGER names it: the path of an SQLite file, or a database's URL. It is taken from
@@ -62,13 +63,15 @@ def command() -> None:
 
     Example: facecert ledger unsettled
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> Optional[datetime]:
     if value is None:
         return None
     try:
-        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+        if re.fullmatch(r"2\d{3}-\d\d-\d\d", value):
             return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=CHINA)
     except ValueError:
         pass
@@ -129,12 +132,14 @@ def export(
 
     Example: facecert ledger export --since 2026-10-01 --until 2026-10-31 > october.csv
     """
+    stream = standard_output()
     records = map(as_record, _chosen(open_ledger(), states, since, until))
     if form == "csv":
-        _write_csv(records, sys.stdout)
+        _write_csv(records, stream)
     else:
         for record in records:
-            click.echo(json.dumps(record))
+            stream.write(json.dumps(record) + "\n")
+    stream.flush()  # or a full disk would show only after the exit code
 
 
 def _write_csv(records: Iterable[Dict[str, Any]], stream: TextIO) -> None:
@@ -177,8 +182,7 @@ def import_bill(file: str, month: str, output: Output) -> int:
     """
     bill = Bill(open_ledger(), month)
     try:
-        # A line without an id is a sum, or a remark.
-        new = bill.add(line.certify_id for line in read_ids(file, "csv") if line.certify_id)
+        new = bill.add(_billed_ids(file))
     except OSError as error:
         raise Misuse("The bill cannot be read: %s." % error.strerror)
     lists: Dict[str, List[Optional[str]]] = {
@@ -196,6 +200,16 @@ def import_bill(file: str, month: str, output: Output) -> int:
             words.append("  ... (--json shows all)")
     output.show(dict(lists, month=month, lines=lines, new=new), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
+
+
+def _billed_ids(file: str) -> Iterator[str]:
+    for line in read_ids(file, "csv"):
+        # A line without an id is a sum, or a remark.
+        if line.certify_id:
+            try:
+                yield check_id(line.certify_id)
+            except InvalidParameter as error:
+                raise InvalidParameter("line %d of the bill: %s" % (line.line, error), field="file")
 
 
 def _show(entries: Iterable[Entry], output: Output) -> int:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, TextIO
 
 import click
 
@@ -60,8 +60,7 @@ class Output:
         Raises:
             OSError: it cannot be printed; ``facecert.cli`` makes exit code 141 of that.
         """
-        if sys.stdout is None:  # closed by whoever started us; click would say nothing
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        standard_output()
         if self.as_json:
             click.echo(json.dumps(result))
         else:
@@ -116,6 +115,17 @@ class Output:
             )
         else:
             click.echo("Error: %s" % words, err=True)
+
+
+def standard_output() -> TextIO:
+    """Return it.
+
+    Raises:
+        OSError: whoever started us has closed it; click would say nothing.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return sys.stdout
 
 
 def exit_code(error: FacecertError) -> int:

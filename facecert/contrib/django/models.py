@@ -1,12 +1,13 @@
 """Verification: what the site must remember of each one. Nothing of it is personal."""
 
 import copy
+import logging
 import os
 from datetime import datetime
 from typing import Any, Optional, Tuple
 
 from django.conf import settings
-from django.db import models, router, transaction
+from django.db import Error, models, router, transaction
 from django.utils import timezone
 
 from ... import lifecycle
@@ -16,6 +17,8 @@ from ...params import check_order_no
 from ...results import InitResult, QueryResult
 from . import conf
 from .signals import verified
+
+_log = logging.getLogger(__name__)
 
 
 class Verification(models.Model):
@@ -127,12 +130,26 @@ class ModelLedger(Keeper):
             "created_at": _for_database(sent_at),
             "expires_at": _for_database(sent_at + LIFETIME),
         }
-        refused = Verification.objects.filter(outer_order_no=outer_order_no, state=REFUSED)
+        # With an id the service knows this order after all; the id must not get lost.
+        refused = Verification.objects.filter(
+            outer_order_no=outer_order_no, state=REFUSED, certify_id=""
+        )
         if not refused.update(**fresh):
             Verification.objects.create(outer_order_no=outer_order_no, **fresh)
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
-        """Store what came of init."""
+        """Store what came of init. The database's trouble is logged: the answer is worth more."""
+        try:
+            self._keep_opening(outer_order_no, opening)
+        except Error as error:
+            _log.error(
+                "Not stored (%s): outer_order_no %s, certify_id %s",
+                type(error).__name__,
+                outer_order_no,
+                opening.certify_id,
+            )
+
+    def _keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         row = Verification.objects.get(outer_order_no=outer_order_no)
         rows = _rows(row)
         rows.update(request_id=(opening.request_id or "")[:64])
