@@ -82,6 +82,12 @@ class Database:
             with self._engine().begin() as connection:
                 yield connection
 
+    @property
+    def is_there(self) -> bool:
+        """False for an SQLite file that nobody has made yet. A server is taken to be there."""
+        sqlite = self._url.get_backend_name() == "sqlite"
+        return not sqlite or os.path.exists(str(self._url.database))
+
     def close(self) -> None:
         """Close this process's connections. A later use opens new ones."""
         engine = self._engines.pop(os.getpid(), None)

@@ -171,6 +171,10 @@ def check_ledger(case: Case) -> Iterator[Finding]:
     from .ledger import Ledger
 
     ledger = Ledger(url)
+    if not ledger.database.is_there:
+        words = "%r is not there yet; the first init makes it. Is the path right?"
+        yield Finding("ledger", WARNING, words % ledger.database)
+        return
     try:
         ledger.check()
         look_after = sum(1 for entry in ledger.unsettled())

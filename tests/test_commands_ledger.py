@@ -115,8 +115,16 @@ def test_without_a_ledger_it_says_what_to_set(monkeypatch):
     assert done.exit_code == 6 and "FACECERT_LEDGER must name the ledger" in done.stderr
 
 
+def test_bug_a_mistyped_path_looked_like_an_empty_ledger(monkeypatch, tmp_path):
+    monkeypatch.setenv("FACECERT_LEDGER", str(tmp_path / "legder.db"))
+    for command in (["list"], ["unsettled"], ["import-bill", "x.csv", "--month", "2026-10"]):
+        done = run_cli("ledger", *command)
+        assert done.exit_code == 6 and "not there" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_ledger_that_cannot_be_opened(monkeypatch, tmp_path):
-    monkeypatch.setenv("FACECERT_LEDGER", "sqlite:///%s/no/ledger.db" % tmp_path)
+    monkeypatch.setenv("FACECERT_LEDGER", "sqlite:///%s" % tmp_path)
     done = run_cli("ledger", "list")
     assert done.exit_code == 6 and "LedgerError" in done.stderr
 

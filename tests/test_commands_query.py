@@ -136,6 +136,12 @@ def test_what_the_ledger_waits_for(commands, person, tmp_path, monkeypatch):
     assert done.exit_code == 6 and "FACECERT_LEDGER" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--resume"], ["--output", "x.jsonl"]])
+def test_one_question_has_no_file(commands, arguments):
+    assert run_cli("query", "0" * 32, *arguments).exit_code == 2
+    assert commands.requests == []
+
+
 @pytest.mark.parametrize("arguments", [[], ["0" * 32, "--batch", "-"], ["--batch", "-",
                                        "--ledger-pending"]])  # fmt: skip
 def test_one_kind_of_question_at_a_time(commands, arguments):

@@ -617,9 +617,16 @@ def test_a_ledger_that_can_be_written(tmp_path):
     assert ledger.get("order1").state == "sent"
 
 
+def test_a_ledger_that_is_not_there_yet(tmp_path):
+    pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+    path = tmp_path / "ledger.db"
+    found = one(doctor.check_ledger(case({"FACECERT_LEDGER": str(path)})), "warning")
+    assert "not there yet" in found.words and not path.exists()
+
+
 def test_a_ledger_that_cannot_be_written(tmp_path, monkeypatch):
     pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
-    url = "sqlite:///%s/nowhere/ledger.db" % tmp_path
+    url = "sqlite:///%s" % tmp_path  # a folder
     monkeypatch.setattr(doctor, "CHECKS", (doctor.check_ledger,))
     found = one(doctor.examine(environ={"FACECERT_LEDGER": url}))
     assert (found.subject, found.verdict) == ("ledger", "problem")

@@ -38,7 +38,11 @@ def open_ledger() -> Ledger:
     """
     url = os.environ.get("FACECERT_LEDGER", "").strip()
     try:
-        return Ledger(url)
+        ledger = Ledger(url)
+        if not ledger.database.is_there:
+            # A mistyped path would look like an empty ledger.
+            raise InvalidParameter("the file is not there")
+        return ledger
     except InvalidParameter as error:
         raise InvalidParameter(
             "FACECERT_LEDGER must name the ledger: %s" % error, field="FACECERT_LEDGER"

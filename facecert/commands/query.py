@@ -66,6 +66,8 @@ def command(
     """
     if [certify_id is not None, batch is not None, ledger_pending].count(True) != 1:
         raise Misuse("Give one of these: a CERTIFY_ID, --batch FILE, --ledger-pending.")
+    if certify_id is not None and (batch_options["resume"] or batch_options["path"] != "-"):
+        raise Misuse("--output and --resume go with --batch or --ledger-pending.")
     with connect(scene_id) as client:
         if certify_id is None:
             return _many(client, batch, output, **batch_options)
