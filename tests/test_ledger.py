@@ -293,6 +293,54 @@ def test_unsettled_is_what_somebody_must_look_after(ledger):
     }  # fmt: skip
 
 
+def test_unsettled_begins_after_five_minutes_not_with_them(ledger):
+    ledger.keep_sent("sent", scene_id="1", sent_at=NOW - GRACE)
+    ledger.keep_sent("opened", scene_id="1", sent_at=NOW - GRACE - LIFETIME)
+    ledger.keep_opening("opened", Opening("opened", "c1"))
+    assert list(ledger.unsettled(NOW)) == []
+    later = NOW + datetime.timedelta(microseconds=1)
+    assert [entry.outer_order_no for entry in ledger.unsettled(later)] == ["opened", "sent"]
+    now = datetime.datetime.now(UTC)
+    ledger.keep_sent("fresh", scene_id="1", sent_at=now)
+    ledger.keep_sent("hanging", scene_id="1", sent_at=now - 2 * GRACE)
+    assert [entry.outer_order_no for entry in ledger.unsettled()][-1] == "hanging"
+
+
+def test_a_check_changes_nothing(ledger):
+    for order in ("x", "order1"):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+    ledger.check()
+    assert states(ledger) == {"x": "sent", "order1": "sent"}
+
+
+def test_an_order_that_was_refused_begins_anew(ledger):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    refused = Opening("refused", "c1", "r" * 70, "e" * 70, NOW + 2 * LIFETIME)
+    ledger.keep_opening("order1", refused)
+    entry = ledger.get("order1")
+    assert (entry.request_id, entry.code) == ("r" * 64, "e" * 64)
+    assert (entry.certify_id, entry.expires_at) == ("c1", NOW + 2 * LIFETIME)
+    later = NOW + LIFETIME
+    ledger.keep_sent("order1", scene_id="2", sent_at=later)
+    assert ledger.get("order1") == (
+        "order1", "2", "sent", None, None, None, later, later + LIFETIME, None,
+    )  # fmt: skip
+
+
+def test_an_answer_without_news_writes_nothing(ledger, monkeypatch):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
+    kept = ledger.get("order1")
+    monkeypatch.setattr(ledger.database, "writing", lambda: pytest.fail("it writes"))
+    answer = facecert.QueryResult(
+        passed=False, certify_id="c1", identity_info=None, material_info=None, request_id=None,
+        raw={},
+    )  # fmt: skip
+    ledger.keep_answer(answer, asked_at=NOW)
+    ledger.keep_answer(answer, asked_at=NOW, outer_order_no="order1", claim=True)
+    assert ledger.get("order1") == kept
+
+
 def test_nothing_personal_is_kept(sandbox, tmp_path, person, caplog):
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "ledger.db"
@@ -389,6 +437,7 @@ def test_the_ledgers_trouble_after_the_answer_does_not_take_the_answer_away(
     keeping.ledger.database = ledger.database
     opened = keeping.init(outer_order_no="order1", **person)
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.name == "facecert"
     for known in ("order1", opened.certify_id, "it is down"):
         assert known in record.getMessage()
     monkeypatch.undo()

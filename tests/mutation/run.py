@@ -34,12 +34,13 @@ ROOMS = {
     "params": [["tests/test_params.py"], ["tests/test_callback.py", "tests/test_client.py"]],
     "results": [["tests/test_results.py"], ["tests/test_client.py"]],
     "retry": [["tests/test_retry.py"], ["tests/test_gateway.py", "tests/test_client.py"]],
-    "callback": [["tests/test_callback.py"]],
-    "sm2": [
-        # Those left out draw thousands of keys: the others see the same faults in the code.
-        ["tests/test_sm2.py", "-k", "not lstrip_04_and and not none_from_encrypt and not bit"],
-        ["tests/test_sm2.py", "-k", "none_from_encrypt"],
+    "callback": [
+        ["tests/test_callback.py", "-k", "not no_input and not djangos"],
+        ["tests/test_callback.py", "-k", "no_input or djangos"],
     ],
+    # Those left out are slow, and about the curve and the sandbox; the others see sm2.py's faults.
+    "sm2": [["tests/test_sm2.py", "-k", "not lstrip_04_and and not c3_not_compared and not multiply"
+             " and not add_and_double and (another_nonce or not none_from_encrypt)"]],
     "ledger": [_LEDGER, ["tests/test_bill.py", "tests/test_commands_ledger.py"]],
     "calls": _CALLS,
     "lifecycle": _CALLS,
@@ -170,8 +171,9 @@ def main():
                 survived = survives(tree, mutant, stages, seconds)
                 left += survived
                 if survived is not arguments.check_equal:
+                    print("%s.py:%d  %s" % (room, mutant.line, mutant.key[1]))
                     what = "survives" if survived else "is not equal"
-                    print("%s.py:%d  %s\n    %s  %s" % (room, mutant.line, *mutant.key[1:], what))
+                    print("    %s  %s" % (mutant.key[2], what), flush=True)
                     failed = True
             tree.put(room, sources[room])
             rows.append((room, len(mine), len(tried) - left, len(listed), left))
