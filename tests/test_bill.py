@@ -75,8 +75,9 @@ def test_page_by_page(ledger, monkeypatch):
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-00", "26-10", "2026-1", "202610", ""])
 def test_months(ledger, month):
-    with pytest.raises(facecert.InvalidParameter, match="2026-10"):
+    with pytest.raises(facecert.InvalidParameter, match="2026-10") as caught:
         Bill(ledger, month)
+    assert caught.value.field == "month"
 
 
 def test_december_ends(ledger):

@@ -313,6 +313,15 @@ def test_a_check_changes_nothing(ledger):
     assert states(ledger) == {"x": "sent", "order1": "sent"}
 
 
+def test_a_check_misses_the_table(ledger, url):
+    ledger.check()
+    engine = database._open_engine(database._read_url(url))
+    metadata.drop_all(engine)
+    engine.dispose()
+    with pytest.raises(facecert.LedgerError):
+        ledger.check()
+
+
 def test_an_order_that_was_refused_begins_anew(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     refused = Opening("refused", "c1", "r" * 70, "e" * 70, NOW + 2 * LIFETIME)
@@ -648,6 +657,14 @@ def test_a_forked_child_opens_its_own_connections(sandbox, keeping, ledger, pers
     assert os.waitpid(child, 0)[1] == 0
     keeping.init(outer_order_no="parent2", **person)
     assert states(ledger) == {"parent": "opened", "child": "opened", "parent2": "opened"}
+
+
+def test_closing_lets_go_of_the_connections_and_is_not_the_end(ledger):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert ledger.database._engines
+    ledger.close()
+    assert not ledger.database._engines
+    assert ledger.get("order1").state == "sent"
 
 
 def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):

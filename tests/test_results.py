@@ -122,7 +122,7 @@ def test_what_is_shown():
 
 def test_a_bad_answer_says_what_is_missing():
     for ask, missing in ((opened, "certifyId and certifyUrl"), (asked, "passed")):
-        with pytest.raises(BadAnswer, match="answered 200 without %s" % missing) as caught:
+        with pytest.raises(BadAnswer, match=r"answered 200 without %s\." % missing) as caught:
             ask(**({"certifyUrl": None} if ask is opened else {}))
         error = caught.value
         assert (error.http_status, error.request_id, error.certify_id) == (200, "R-1", ID)

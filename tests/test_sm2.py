@@ -185,6 +185,16 @@ def test_no_more_is_hashed_than_needed(length: int, blocks: int, monkeypatch: An
     assert hashed == [b"shared" + bytes([0, 0, 0, count + 1]) for count in range(blocks)]
 
 
+def test_openssls_sm3_is_taken_where_it_is_there(monkeypatch: Any) -> None:
+    asked = []
+    sha256 = hashlib.sha256
+    monkeypatch.setattr(hashlib, "new", lambda *given: asked.append(given) or sha256(b"of OpenSSL"))
+    sm2.sm3.cache_clear()
+    assert sm2.sm3()(b"abc") == sha256(b"of OpenSSL").digest()
+    sm2.sm3.cache_clear()
+    assert asked == [("sm3",), ("sm3", b"abc")]
+
+
 # --- the arithmetic --------------------------------------------------------------------------
 
 
