@@ -278,12 +278,12 @@ def test_rows_may_change_while_they_are_read(ledger, monkeypatch):
 def test_unsettled_is_what_somebody_must_look_after(ledger):
     minutes = datetime.timedelta(minutes=1)
     for order, age, opening in (
-        ("fresh", 1, None),
-        ("hanging", 6, None),
+        ("fresh", 4.9, None),
+        ("hanging", 5.1, None),
         ("unknown", 1, Opening("unknown", code="NoAnswer")),
         ("refused", 60, Opening("refused", code="402")),
-        ("waiting", 34, Opening("opened", "c1")),
-        ("forgotten", 36, Opening("opened", "c2")),
+        ("waiting", 34.9, Opening("opened", "c1")),
+        ("forgotten", 35.1, Opening("opened", "c2")),
     ):
         ledger.keep_sent(order, scene_id="1", sent_at=NOW - age * minutes)
         if opening:

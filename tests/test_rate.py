@@ -180,6 +180,10 @@ def test_qps_is_checked(qps):
     assert caught.value.field == "qps"
 
 
+def test_the_least_and_the_most():
+    assert Rate(0.001).slots == 1 and Rate(1000).slots == 1000
+
+
 def test_half_a_call_is_no_call():
     assert Rate(2.5).slots == 2 and Rate(0.5).slots == 1 and Rate(1.99).slots == 1
 
