@@ -99,6 +99,14 @@ def test_lost_time_is_not_caught_up_with():
     assert world.sent[-1] - world.sent[1] == pytest.approx(0.4)
 
 
+def test_between_two_attempts_it_sleeps_as_long_as_it_was_told():
+    world = World(10)
+    world.rate.sleep(0.75)
+    assert world.now == 0.75
+    world.rate.sleep(0)
+    assert world.now == 0.75
+
+
 def test_a_failed_call_holds_its_slot_too():
     world = World(1)
     with pytest.raises(OSError):
@@ -159,18 +167,22 @@ def test_stopping_wakes_everybody_at_once(held):
 
 
 def test_a_wait_that_is_interrupted_gives_its_slot_back():
-    rate = Rate(1, clock=lambda: 0.0, sleep=lambda seconds: None)
+    now = iter(range(100))
+    rate = Rate(2, clock=lambda: next(now), sleep=lambda seconds: None)
 
     def interrupt(seconds):
         raise KeyboardInterrupt()
 
-    with rate.turn():
-        pass
-    rate._wait = interrupt
+    for _ in range(2):
+        with rate.turn():
+            pass
+    idle = list(rate._idle)
+    rate._clock, rate._wait = lambda: 0.0, interrupt
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             rate.turn().__enter__()
-    assert len(rate._idle) == 1 and not rate._door.locked()
+    assert list(rate._idle) == idle == sorted(idle) and len(set(idle)) == 2
+    assert not rate._door.locked()
 
 
 @pytest.mark.parametrize("qps", [0, -1, 0.0001, 1001, float("nan"), float("inf"), True, "20", None])

@@ -27,7 +27,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 
 _LEDGER = ["tests/test_ledger.py", "-k", "not postgresql and not killed and not sixteen"]
-_CALLS = [_LEDGER, ["tests/test_callback.py", "tests/test_client.py"]]
 
 #: room -> the tests that run, one stage after the other. A room that is missing here has its own.
 ROOMS = {
@@ -42,8 +41,12 @@ ROOMS = {
     "sm2": [["tests/test_sm2.py", "-k", "not lstrip_04_and and not c3_not_compared and not multiply"
              " and not add_and_double and (another_nonce or not none_from_encrypt)"]],
     "ledger": [_LEDGER, ["tests/test_bill.py", "tests/test_commands_ledger.py"]],
-    "calls": _CALLS,
-    "lifecycle": _CALLS,
+    "calls": [
+        _LEDGER,
+        ["tests/test_callback.py", "tests/test_client.py"],
+        ["tests/test_package.py", "-k", "importing_facecert"],
+    ],
+    "lifecycle": [["tests/test_lifecycle.py"], _LEDGER],
     "bill": [["tests/test_bill.py"], ["tests/test_commands_ledger.py"]],
     "rate": [["tests/test_rate.py"]],
 }  # fmt: skip
