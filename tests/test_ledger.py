@@ -226,6 +226,16 @@ def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
         assert ledger.get("order1").state == "passed"
 
 
+def test_the_id_that_was_lost_comes_though_the_order_is_in_the_path(sandbox, ledger, person):
+    with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
+        opened = client.init(outer_order_no="another", **person)
+        ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+        token = make_token(SECRET, "order1")
+        named = {"certifyId": opened.certify_id, "passed": "T", "CallbackToken": token}
+        client.confirm(named, outer_order_no="order1")
+        assert ledger.get("order1").certify_id == opened.certify_id
+
+
 def test_a_callback_may_be_faster_than_the_answer_to_init(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     answer = facecert.QueryResult(
