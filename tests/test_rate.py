@@ -166,6 +166,40 @@ def test_stopping_wakes_everybody_at_once(held):
             pass
 
 
+def test_who_waits_for_a_slot_is_woken_when_it_is_given_back():
+    now, through = [0.0], threading.Event()
+    rate = Rate(1, clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+    turn = rate.turn()
+    turn.__enter__()
+
+    def wait():
+        try:
+            with rate.turn():
+                through.set()
+        except Stopped:
+            pass
+
+    waits = threading.Thread(target=wait, daemon=True)
+    gives_back = threading.Thread(target=turn.__exit__, args=(None, None, None), daemon=True)
+    try:
+        waits.start()
+        assert not through.wait(0.1)
+        gives_back.start()
+        assert through.wait(10)
+    finally:
+        rate.stop()
+        waits.join(10)
+        gives_back.join(10)
+
+
+def test_who_sleeps_no_time_is_stopped_too():
+    rate = Rate(1, clock=lambda: 0.0)
+    rate.sleep(0)
+    rate.stop()
+    with pytest.raises(Stopped):
+        rate.sleep(0)
+
+
 def test_a_wait_that_is_interrupted_gives_its_slot_back():
     now = iter(range(100))
     rate = Rate(2, clock=lambda: next(now), sleep=lambda seconds: None)
