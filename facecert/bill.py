@@ -78,7 +78,7 @@ class Bill:
         """Return how many lines the bill has."""
         lines = select(func.count()).select_from(bill_lines)
         with self._ledger.database.reading() as connection:
-            return int(connection.execute(lines.where(self._mine())).scalar() or 0)
+            return int(connection.execute(lines.where(self._mine())).scalar_one())
 
     def missing_here(self) -> Iterator[str]:
         """Yield the ids that were billed and are in no row of the ledger."""

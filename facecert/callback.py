@@ -7,7 +7,7 @@ and ``Client.confirm`` does both: it checks the token, then it queries.
 import base64
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from .errors import CallbackError, InvalidParameter
 
@@ -178,7 +178,7 @@ def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
 def url_with_order(callback_url: str, outer_order_no: str) -> str:
     """Put an order number into a callback URL: for ``{order}``, or else as ``order=``."""
     if "{order}" in callback_url:
-        return callback_url.replace("{order}", quote(outer_order_no, safe=""))
+        return callback_url.replace("{order}", outer_order_no)
     head, hash_mark, fragment = callback_url.partition("#")
     if re.search("[?&]order=", head, re.IGNORECASE):
         raise InvalidParameter(

@@ -56,7 +56,6 @@ class Ledger(Keeper):
         fresh = {
             "scene_id": scene_id,
             "state": SENT,
-            "certify_id": None,
             "request_id": None,
             "code": None,
             "sent_at": sent_at,

@@ -3,7 +3,7 @@ import datetime
 import pytest
 
 import facecert
-from facecert.lifecycle import LIFETIME, Opening
+from facecert.lifecycle import GRACE, LIFETIME, Opening
 
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from sqlalchemy import event  # noqa: E402
@@ -54,7 +54,9 @@ def test_what_stands_on_one_side_only(ledger):
     assert orders(bill.never_finished(billed=True, now=LATER)) == ["leftbilled"]
     assert orders(bill.never_finished(billed=False, now=LATER)) == ["left"]
     # The person may still be at it.
-    assert orders(bill.never_finished(now=OCTOBER + 30 * MINUTE)) == []
+    over = OCTOBER + 3 * MINUTE + LIFETIME + GRACE
+    assert orders(bill.never_finished(now=over)) == []
+    assert orders(bill.never_finished(now=over + MINUTE / 60)) == ["left"]
     # What spans midnight may stand on the next month's bill.
     assert Bill(ledger, "2026-11").add(["cunbilled"]) == 1
     assert orders(bill.missing_there()) == ["unbilledF"]
@@ -135,14 +137,21 @@ def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-00", "26-10", "2026-1", "202610", ""])
 def test_months(ledger, month):
-    with pytest.raises(facecert.InvalidParameter, match="2026-10"):
+    with pytest.raises(facecert.InvalidParameter, match="2026-10") as caught:
         Bill(ledger, month)
+    assert caught.value.field == "month"
 
 
-def test_december_ends(ledger):
-    keep(ledger, "last", OCTOBER.replace(month=12, day=31, hour=23), "passed")
-    assert orders(Bill(ledger, "2026-12").missing_there()) == ["last"]
-    assert orders(Bill(ledger, "2026-11").missing_there()) == []
+def test_months_begin_and_end_at_midnight_in_china(ledger):
+    moment = datetime.timedelta(microseconds=1)
+    for number in range(1, 14):
+        began = datetime.datetime(2026 + number // 13, (number - 1) % 12 + 1, 1, tzinfo=CHINA)
+        keep(ledger, "end%d" % (number - 1), began - moment, "passed")
+        keep(ledger, "begin%d" % number, began, "passed")
+    for number in range(1, 13):
+        found = orders(Bill(ledger, "2026-%02d" % number).missing_there())
+        assert found == ["begin%d" % number, "end%d" % number]
+    assert began.utcoffset() == datetime.timedelta(hours=8)
 
 
 def test_what_is_no_id_is_not_kept(ledger):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import facecert
 from facecert import CallbackError, InvalidParameter, parse_callback
-from facecert.callback import check_secrets, check_token, make_token, url_with_order
+from facecert.callback import Callback, check_secrets, check_token, make_token, url_with_order
 
 SECRET = "a secret of sixteen and more"
 ID = "ab" * 16
@@ -38,7 +38,7 @@ SOURCES = [
     "/verified?" + urlencode(PLAIN),
     "?" + urlencode(PLAIN),
     urlencode(PLAIN),
-    urlencode(PLAIN) + "#fragment",
+    "/verified?" + urlencode(PLAIN) + "#fragment",
     PLAIN,
     {name: [value] for name, value in PLAIN.items()},
     {name.upper(): value for name, value in PLAIN.items()},
@@ -53,8 +53,6 @@ SOURCES = [
 
 @pytest.mark.parametrize("source", SOURCES, ids=range(len(SOURCES)))
 def test_every_source(source):
-    if isinstance(source, str):
-        source = source.split("#")[0]
     callback = parse_callback(source)
     assert (callback.certify_id, callback.passed) == (ID, True)
     assert (callback.token, callback.outer_order_no) == ("tok", "order1")
@@ -102,6 +100,8 @@ def test_only_capital_t_claims_a_pass(passed, claim):
         b"certifyId=x&passed=T",
         [("certifyId", ID)],
         {"certifyId": ID},
+        dict(PLAIN, other=5),
+        dict(list(PLAIN.items()) + [(5, "x")]),
         {"passed": "T"},
         dict(PLAIN, certifyId=""),
         dict(PLAIN, certifyId="x" * 65),
@@ -126,6 +126,76 @@ def test_what_is_no_callback(source):
     with pytest.raises(CallbackError) as caught:
         parse_callback(source)
     assert caught.value.outcome == "not sent" and not caught.value.retryable
+
+
+def test_the_longest_that_is_read():
+    parse_callback(dict(PLAIN, other="x" * (512 - len("other"))))
+    with pytest.raises(CallbackError, match="a parameter that is too long"):
+        parse_callback(dict(PLAIN, other="x" * (513 - len("other"))))
+    longest = urlencode(PLAIN) + "&other=x" * 2000
+    assert parse_callback(longest[:8192]).certify_id == ID
+    with pytest.raises(CallbackError, match="The callback is too long"):
+        parse_callback(longest[:8193])
+
+
+def test_a_parameter_without_a_value_is_kept():
+    callback = parse_callback("?" + urlencode(PLAIN) + "&empty=&utm=x?y=")
+    assert callback.others == {"empty": "", "utm": "x?y="}
+    with pytest.raises(CallbackError):
+        parse_callback("?certifyId=%s&passed=T&utm=x?order=" % ID)
+
+
+def test_a_callback_of_ones_own():
+    callback = Callback(ID, True)
+    assert (callback.token, callback.outer_order_no, callback.others) == (None, None, {})
+    others = {"a": "b"}
+    callback = Callback(ID, False, "tok", "order1", others)
+    assert (callback.token, callback.outer_order_no, callback.others) == ("tok", "order1", others)
+    assert callback.others is not others
+    assert repr(callback) == "<Callback certify_id=%s outer_order_no=order1, not confirmed>" % ID
+
+
+@pytest.mark.parametrize(
+    "order, token_of, asked, fits",
+    [
+        ("order1", "order1", None, True),
+        ("order1", "order1", "order1", True),
+        (None, "order1", "order1", True),
+        ("order1", "order1", "order2", False),
+        ("order2", "order1", "order1", False),
+        ("order1", "order2", "order1", False),
+        ("order1", None, "order1", False),
+        (None, "order1", None, False),
+        (None, None, None, False),
+    ],
+)
+def test_whose_order_a_callback_is_about(order, token_of, asked, fits):
+    callback = Callback(ID, True, token_of and make_token(SECRET, token_of), order)
+    for certify_id in (None, ID):
+        if fits:
+            callback.check([SECRET], asked, certify_id)
+        else:
+            with pytest.raises(CallbackError):
+                callback.check([SECRET], asked, certify_id)
+    with pytest.raises(CallbackError, match="another verification"):
+        callback.check([SECRET], asked, "cd" * 16)
+
+
+def test_a_callback_that_names_its_order_needs_nothing_else():
+    Callback(ID, True, make_token(SECRET, "order1"), "order1").check([SECRET])
+
+
+def test_without_a_secret_a_callback_is_checked_by_its_certify_id():
+    callback = Callback(ID, True, "any", "order1")
+    callback.check([], None, ID)
+    callback.check([], "order1", ID)
+    with pytest.raises(CallbackError, match="another verification"):
+        callback.check([], None, "cd" * 16)
+    with pytest.raises(CallbackError, match="another order"):
+        callback.check([], "order2", ID)
+    with pytest.raises(InvalidParameter) as caught:
+        callback.check([], "order1")
+    assert caught.value.field == "callback_secret"
 
 
 @settings(deadline=None)  # machines differ

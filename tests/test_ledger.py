@@ -241,6 +241,16 @@ def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
         assert ledger.get("order1").state == "passed"
 
 
+def test_the_id_that_was_lost_comes_though_the_order_is_in_the_path(sandbox, ledger, person):
+    with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
+        opened = client.init(outer_order_no="another", **person)
+        ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+        token = make_token(SECRET, "order1")
+        named = {"certifyId": opened.certify_id, "passed": "T", "CallbackToken": token}
+        client.confirm(named, outer_order_no="order1")
+        assert ledger.get("order1").certify_id == opened.certify_id
+
+
 def test_a_callback_may_be_faster_than_the_answer_to_init(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     answer = facecert.QueryResult(
@@ -293,12 +303,12 @@ def test_rows_may_change_while_they_are_read(ledger, monkeypatch):
 def test_unsettled_is_what_somebody_must_look_after(ledger):
     minutes = datetime.timedelta(minutes=1)
     for order, age, opening in (
-        ("fresh", 1, None),
-        ("hanging", 6, None),
+        ("fresh", 4.9, None),
+        ("hanging", 5.1, None),
         ("unknown", 1, Opening("unknown", code="NoAnswer")),
         ("refused", 60, Opening("refused", code="402")),
-        ("waiting", 34, Opening("opened", "c1")),
-        ("forgotten", 36, Opening("opened", "c2")),
+        ("waiting", 34.9, Opening("opened", "c1")),
+        ("forgotten", 35.1, Opening("opened", "c2")),
     ):
         ledger.keep_sent(order, scene_id="1", sent_at=NOW - age * minutes)
         if opening:
@@ -306,6 +316,63 @@ def test_unsettled_is_what_somebody_must_look_after(ledger):
     assert {entry.outer_order_no for entry in ledger.unsettled(NOW)} == {
         "hanging", "unknown", "forgotten",
     }  # fmt: skip
+
+
+def test_unsettled_begins_after_five_minutes_not_with_them(ledger):
+    ledger.keep_sent("sent", scene_id="1", sent_at=NOW - GRACE)
+    ledger.keep_sent("opened", scene_id="1", sent_at=NOW - GRACE - LIFETIME)
+    ledger.keep_opening("opened", Opening("opened", "c1"))
+    assert list(ledger.unsettled(NOW)) == []
+    later = NOW + datetime.timedelta(microseconds=1)
+    assert [entry.outer_order_no for entry in ledger.unsettled(later)] == ["opened", "sent"]
+    now = datetime.datetime.now(UTC)
+    ledger.keep_sent("fresh", scene_id="1", sent_at=now)
+    ledger.keep_sent("hanging", scene_id="1", sent_at=now - 2 * GRACE)
+    assert [entry.outer_order_no for entry in ledger.unsettled()][-1] == "hanging"
+
+
+def test_a_check_changes_nothing(ledger):
+    for order in ("x", "order1"):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+    ledger.check()
+    assert states(ledger) == {"x": "sent", "order1": "sent"}
+
+
+def test_a_check_misses_the_table(ledger, url):
+    ledger.check()
+    engine = database._open_engine(database._read_url(url))
+    metadata.drop_all(engine)
+    engine.dispose()
+    with pytest.raises(facecert.LedgerError):
+        ledger.check()
+
+
+def test_an_order_that_was_refused_begins_anew(ledger):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    refused = Opening("refused", None, "r" * 70, "e" * 70, NOW + 2 * LIFETIME)
+    ledger.keep_opening("order1", refused)
+    entry = ledger.get("order1")
+    assert (entry.request_id, entry.code) == ("r" * 64, "e" * 64)
+    assert entry.expires_at == NOW + 2 * LIFETIME
+    later = NOW + LIFETIME
+    ledger.keep_sent("order1", scene_id="2", sent_at=later)
+    assert ledger.get("order1") == (
+        "order1", "2", "sent", None, None, None, later, later + LIFETIME, None,
+    )  # fmt: skip
+
+
+def test_an_answer_without_news_writes_nothing(ledger, monkeypatch):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
+    kept = ledger.get("order1")
+    monkeypatch.setattr(ledger.database, "writing", lambda: pytest.fail("it writes"))
+    answer = facecert.QueryResult(
+        passed=False, certify_id="c1", identity_info=None, material_info=None, request_id=None,
+        raw={},
+    )  # fmt: skip
+    ledger.keep_answer(answer, asked_at=NOW)
+    ledger.keep_answer(answer, asked_at=NOW, outer_order_no="order1", claim=True)
+    assert ledger.get("order1") == kept
 
 
 def test_nothing_personal_is_kept(sandbox, tmp_path, person, caplog):
@@ -404,6 +471,7 @@ def test_the_ledgers_trouble_after_the_answer_does_not_take_the_answer_away(
     keeping.ledger.database = ledger.database
     opened = keeping.init(outer_order_no="order1", **person)
     (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.name == "facecert"
     for known in ("order1", opened.certify_id, "it is down"):
         assert known in record.getMessage()
     monkeypatch.undo()
@@ -707,6 +775,14 @@ def test_bug_threads_that_came_first_together_left_connections_open(tmp_path, mo
     for thread in threads:
         thread.join(10)
     assert used[0] is used[1] and len(disposed) == 1 and disposed[0] is not used[0]
+
+
+def test_closing_lets_go_of_the_connections_and_is_not_the_end(ledger):
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert ledger.database._engines
+    ledger.close()
+    assert not ledger.database._engines
+    assert ledger.get("order1").state == "sent"
 
 
 def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 from conftest import NAME, NUMBER
 
 from facecert import InvalidParameter, params
+from facecert.callback import make_token
 from facecert.person import person
 
 GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
@@ -53,6 +54,11 @@ def test_a_made_order_number_is_new_every_time_and_within_the_rule():
     made = {fields()["outerOrderNo"] for _ in range(100)}
     assert len(made) == 100
     assert all(re.fullmatch("[0-9a-f]{32}", number) for number in made)
+
+
+def test_what_was_checked_is_returned():
+    assert params.check_order_no("order1") == "order1"
+    assert params.check_certify_id("ab" * 16) == "ab" * 16
 
 
 def test_return_url_none_is_sent_as_empty_text_because_null_breaks_it():
@@ -110,6 +116,7 @@ BAD = [
     ("callback_url", "shop.example"),
     ("callback_url", "HTTPS://shop.example"),
     ("callback_url", ""),
+    ("callback_url", 5),
     ("callback_token", ""),
     ("callback_token", 5),
     ("callback_token", "SECRETVALUE\n"),
@@ -155,6 +162,11 @@ def test_http_callbacks_are_for_this_machine_with_a_sandbox_here():
         fields(callback_url="http://shop.example/verified", loopback=True)
 
 
+def test_blanks_around_a_callback_url_are_not_sent():
+    url = "https://shop.example/verified"
+    assert fields(callback_url=" %s\n" % url)["callbackUrl"] == url
+
+
 def test_query_fields():
     parameters = params.query_parameters("ab" * 16, scene_id="1", extra={"new": 1})
     assert json.loads(parameters.json) == {
@@ -189,6 +201,73 @@ def test_what_must_not_be_shown():
     ).private
     expected = {NAME, "11010119800101999X", "11010119800101999x ", "tok", "in depth", "13800138000"}
     assert expected <= set(private)
+
+
+def test_which_texts_of_extra_must_not_be_shown():
+    deep = [("abcdef", {"d": "ghijkl"})]
+    extra = {"a": "12345", "b": "123456", "c": deep, "e": 98765, "f": 1.2345}
+    private = init_parameters(**dict(GOOD, extra=extra)).private
+    assert set(private) == {NAME, NUMBER, "123456", "abcdef", "ghijkl", "1.2345"}
+    query = params.query_parameters("ab" * 16, scene_id="1", extra=extra)
+    assert query.private == ("123456", "abcdef", "ghijkl", "1.2345")
+
+
+@pytest.mark.parametrize("name, order", [("Abcdefg", "xABCDEFG"), ("Abcdefgh", "xabcdefh")])
+def test_an_order_number_may_hold_what_is_too_short_to_be_a_name(name, order):
+    assert fields(cert_name=name, outer_order_no=order)["outerOrderNo"] == order
+
+
+@pytest.mark.parametrize("order", ["xAbcdefghy", "xABCDEFGHy", "abcdefgh"])
+def test_an_order_number_with_the_name_in_it_is_refused(order):
+    with pytest.raises(InvalidParameter) as caught:
+        fields(cert_name="Abcdefgh", outer_order_no=order)
+    assert caught.value.field == "outer_order_no"
+
+
+def test_the_text_that_travels_has_no_needless_blanks():
+    text = init_parameters(**dict(GOOD, outer_order_no="order1", extra={"new": [1, 2]})).json
+    assert text.startswith('{"method":"init","sceneId":"1000000006",') and '"new":[1,2]' in text
+
+
+def test_what_a_call_says_of_itself():
+    init = init_parameters(**dict(GOOD, outer_order_no="order1"))
+    assert (init.method, init.scene_id, init.outer_order_no) == ("init", "1000000006", "order1")
+    assert init.certify_id is None and not init.repeatable
+    query = params.query_parameters("ab" * 16, scene_id="1")
+    assert (query.method, query.scene_id, query.certify_id) == ("query", "1", "ab" * 16)
+    assert query.outer_order_no is None and query.repeatable
+    assert repr(query) == "<ServiceParameters query %s>" % ("ab" * 16)
+    plain = params.ServiceParameters({"method": "m", "sceneId": "1"})
+    assert plain.private == () and plain.repeatable is False
+
+
+SECRET = "a secret of sixteen and more"
+
+
+def test_the_callbacks_token_is_made_where_there_is_a_secret_and_none_was_given():
+    url = "https://shop.example/verified"
+    given = dict(outer_order_no="order1", callback_secrets=[SECRET, "another" * 3])
+    made = fields(callback_url=url, **given)
+    assert made["callbackUrl"] == url + "?order=order1"
+    assert made["callbackToken"] == make_token(SECRET, "order1")
+    own = fields(callback_url=url, callback_token="mine", **given)
+    assert (own["callbackUrl"], own["callbackToken"]) == (url, "mine")
+    assert not {"callbackUrl", "callbackToken"} & set(fields(**given))
+    without = fields(callback_url=url)
+    assert without["callbackUrl"] == url and "callbackToken" not in without
+    for wrong in (5, ""):
+        with pytest.raises(InvalidParameter) as caught:
+            fields(callback_url=wrong, **given)
+        assert caught.value.field == "callback_url"
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://localhost/v", "//localhost/v", "http://", "http://[bad", "http://shop.example/v"]
+)
+def test_what_is_no_callback_url_even_with_a_sandbox_here(url):
+    with pytest.raises(InvalidParameter) as caught:
+        fields(callback_url=url, loopback=True)
+    assert caught.value.field == "callback_url" and caught.value.__context__ is None
 
 
 def test_extra_may_be_any_mapping():

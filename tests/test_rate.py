@@ -99,6 +99,14 @@ def test_lost_time_is_not_caught_up_with():
     assert world.sent[-1] - world.sent[1] == pytest.approx(0.4)
 
 
+def test_between_two_attempts_it_sleeps_as_long_as_it_was_told():
+    world = World(10)
+    world.rate.sleep(0.75)
+    assert world.now == 0.75
+    world.rate.sleep(0)
+    assert world.now == 0.75
+
+
 def test_a_failed_call_holds_its_slot_too():
     world = World(1)
     with pytest.raises(OSError):
@@ -158,19 +166,57 @@ def test_stopping_wakes_everybody_at_once(held):
             pass
 
 
+def test_who_waits_for_a_slot_is_woken_when_it_is_given_back():
+    now, through = [0.0], threading.Event()
+    rate = Rate(1, clock=lambda: now[0], sleep=lambda s: now.__setitem__(0, now[0] + s))
+    turn = rate.turn()
+    turn.__enter__()
+
+    def wait():
+        try:
+            with rate.turn():
+                through.set()
+        except Stopped:
+            pass
+
+    waits = threading.Thread(target=wait, daemon=True)
+    gives_back = threading.Thread(target=turn.__exit__, args=(None, None, None), daemon=True)
+    try:
+        waits.start()
+        assert not through.wait(0.1)
+        gives_back.start()
+        assert through.wait(10)
+    finally:
+        rate.stop()
+        waits.join(10)
+        gives_back.join(10)
+
+
+def test_who_sleeps_no_time_is_stopped_too():
+    rate = Rate(1, clock=lambda: 0.0)
+    rate.sleep(0)
+    rate.stop()
+    with pytest.raises(Stopped):
+        rate.sleep(0)
+
+
 def test_a_wait_that_is_interrupted_gives_its_slot_back():
-    rate = Rate(1, clock=lambda: 0.0, sleep=lambda seconds: None)
+    now = iter(range(100))
+    rate = Rate(2, clock=lambda: next(now), sleep=lambda seconds: None)
 
     def interrupt(seconds):
         raise KeyboardInterrupt()
 
-    with rate.turn():
-        pass
-    rate._wait = interrupt
+    for _ in range(2):
+        with rate.turn():
+            pass
+    idle = list(rate._idle)
+    rate._clock, rate._wait = lambda: 0.0, interrupt
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             rate.turn().__enter__()
-    assert len(rate._idle) == 1 and not rate._door.locked()
+    assert list(rate._idle) == idle == sorted(idle) and len(set(idle)) == 2
+    assert not rate._door.locked()
 
 
 @pytest.mark.parametrize("qps", [0, -1, 0.0001, 1001, float("nan"), float("inf"), True, "20", None])
@@ -178,6 +224,10 @@ def test_qps_is_checked(qps):
     with pytest.raises(InvalidParameter) as caught:
         Rate(qps)
     assert caught.value.field == "qps"
+
+
+def test_the_least_and_the_most():
+    assert Rate(0.001).slots == 1 and Rate(1000).slots == 1000
 
 
 def test_half_a_call_is_no_call():

@@ -96,3 +96,40 @@ def test_results_are_immutable_and_survive_pickle_and_copy(result):
         with pytest.raises(AttributeError):
             setattr(result, field, 1)
     assert pickle.loads(pickle.dumps(result)) == result == copy.deepcopy(result)
+    with pytest.raises(AttributeError, match="%s cannot be changed" % type(result).__name__):
+        del result.certify_id
+    assert result.certify_id == ID
+
+
+def test_results_are_equal_when_all_their_fields_are():
+    result = opened()
+    assert result == opened() and hash(result) == hash(opened())
+    assert result != opened(certifyUrl="https://x/z") and result != opened(unknown="kept")
+    assert result != asked(passed="T") and asked(passed="T") != asked(passed="F")
+    assert result != tuple(result._fields().values()) and not result == result._fields()
+    assert len({hash(opened()), hash(opened(certifyId="cd" * 16)), hash(asked(passed="T"))}) == 3
+
+
+def test_what_is_shown():
+    assert repr(asked(passed="T")) == (
+        "QueryResult(passed=True, certify_id='%s', request_id='R-1')" % ID
+    )
+    assert repr(opened()) == (
+        "InitResult(certify_id='%s', outer_order_no='order1', expires_at=%r, request_id='R-1')"
+        % (ID, EXPIRES)
+    )
+
+
+def test_a_bad_answer_says_what_is_missing():
+    for ask, missing in ((opened, "certifyId and certifyUrl"), (asked, "passed")):
+        with pytest.raises(BadAnswer, match=r"answered 200 without %s\." % missing) as caught:
+            ask(**({"certifyUrl": None} if ask is opened else {}))
+        error = caught.value
+        assert (error.http_status, error.request_id, error.certify_id) == (200, "R-1", ID)
+
+
+def test_everything_that_was_read_is_kept():
+    result = asked(passed="F", identityInfo={"a": 1}, materialInfo=[2], other="kept")
+    assert (result.certify_id, result.request_id) == (ID, "R-1")
+    assert (result.identity_info, result.material_info) == ({"a": 1}, [2])
+    assert result.raw["Data"]["other"] == "kept"

@@ -109,3 +109,14 @@ def test_retry_after_is_waited_for_but_does_not_hold_a_worker():
     with pytest.raises(Throttled) as caught:
         calls.run(repeatable=True)
     assert calls.made == 1 and caught.value.retryable and caught.value.retry_after == 60.0
+
+
+@pytest.mark.parametrize("asked_for, made", [(10.0, 2), (10.001, 1)])
+def test_ten_seconds_are_the_longest_that_is_waited(asked_for, made):
+    calls = Calls(Throttled("x", retry_after=asked_for))
+    if made == 2:
+        assert calls.run(repeatable=True) == "done"
+    else:
+        with pytest.raises(Throttled):
+            calls.run(repeatable=True)
+    assert calls.made == made and calls.pauses == [asked_for] * (made - 1)

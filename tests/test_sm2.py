@@ -12,6 +12,7 @@ import secrets
 import shutil
 import subprocess
 import sys
+import traceback
 import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,6 +148,13 @@ def test_published_key() -> None:
     assert base64.b64decode(encrypt(NUMBER))[0] == 4
 
 
+def test_the_standards_example_comes_out(monkeypatch: Any) -> None:
+    assert sm2.works() is True
+    for stream in (lambda shared, length: b"x" * length, lambda shared, length: bytes(length)):
+        monkeypatch.setattr(sm2, "kdf", stream)
+        assert sm2.works() is False
+
+
 @pytest.fixture(params=["as it is", "without OpenSSL's"])
 def sm3(request: Any, monkeypatch: Any) -> Iterator[Any]:
     def refuse(name: str, data: bytes = b"") -> None:
@@ -161,11 +169,30 @@ def sm3(request: Any, monkeypatch: Any) -> Iterator[Any]:
 
 def test_sm3(sm3: Any) -> None:
     # GB/T 32905, annex A.
+    assert sm2.sm3() is sm3  # it is looked for once
     one = "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"
     two = "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732"
     assert sm3(b"abc").hex() == one
     assert sm3(b"abcd" * 16).hex() == two
     assert encrypt(NAME) != encrypt(NAME)
+
+
+@pytest.mark.parametrize("length, blocks", [(1, 1), (31, 1), (32, 1), (33, 2), (64, 2), (65, 3)])
+def test_no_more_is_hashed_than_needed(length: int, blocks: int, monkeypatch: Any) -> None:
+    hashed = []
+    monkeypatch.setattr(sm2, "sm3", lambda: lambda data: hashed.append(data) or bytes(32))
+    assert sm2.kdf(b"shared", length) == bytes(length)
+    assert hashed == [b"shared" + bytes([0, 0, 0, count + 1]) for count in range(blocks)]
+
+
+def test_openssls_sm3_is_taken_where_it_is_there(monkeypatch: Any) -> None:
+    asked = []
+    sha256 = hashlib.sha256
+    monkeypatch.setattr(hashlib, "new", lambda *given: asked.append(given) or sha256(b"of OpenSSL"))
+    sm2.sm3.cache_clear()
+    assert sm2.sm3()(b"abc") == sha256(b"of OpenSSL").digest()
+    sm2.sm3.cache_clear()
+    assert asked == [("sm3",), ("sm3", b"abc")]
 
 
 # --- the arithmetic --------------------------------------------------------------------------
@@ -385,11 +412,36 @@ def test_key_refused(key: Any) -> None:
             encrypt(NAME, key)
 
 
+def test_key_from_the_environment(monkeypatch: Any) -> None:
+    monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", " %s\n" % PAIR.public_key_hex)
+    assert decrypt(encrypt(NAME), PAIR.private_key) == NAME
+    monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", "00")
+    with pytest.raises(InvalidParameter, match="FACECERT_SM2_PUBLIC_KEY must be 66") as caught:
+        encrypt(NAME)
+    assert caught.value.field == "FACECERT_SM2_PUBLIC_KEY"
+    monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", "02%064x" % no_point())
+    with pytest.raises(InvalidParameter, match="FACECERT_SM2_PUBLIC_KEY is not on") as caught:
+        encrypt(NAME)
+    assert caught.value.field == "FACECERT_SM2_PUBLIC_KEY"
+
+
+def test_a_blank_key_in_the_environment_is_none(monkeypatch: Any) -> None:
+    keys, sealed = [], sm2._encrypt
+    monkeypatch.setattr(sm2, "_encrypt", lambda *args: keys.append(args[1]) or sealed(*args))
+    monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", " ")
+    encrypt(NAME)
+    assert keys == [sm2.published_key()] == [PublicKey.parse(PUBLISHED_KEY)]
+
+
 def test_key_by_coordinates() -> None:
     x, y = small_point()
     key = PublicKey(x, y)
     assert key == PublicKey.parse("%064x%064x" % (x, y)) == pickle.loads(pickle.dumps(key))
     assert copy.deepcopy(key) == key
+    opposite = key._replace(y=P - y)
+    assert type(opposite) is PublicKey and opposite == (x, P - y)
+    with pytest.raises(InvalidParameter):
+        key._replace(y=y + 1)
     for wrong in ((x, y + P), (x + P, y), (x, -y), (x, y + 1), (0, 0)):
         with pytest.raises(InvalidParameter) as caught:
             PublicKey(*wrong)
@@ -440,6 +492,30 @@ def test_text_refused(text: Any) -> None:
     assert caught.value.field == "text"
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     assert "张" not in str(caught.value)
+
+
+def locals_of(error: BaseException) -> str:
+    found = traceback.TracebackException.from_exception(error, capture_locals=True).stack
+    return repr([frame.locals for frame in found if frame.filename != __file__])
+
+
+@pytest.mark.parametrize(
+    "use", [Ciphertext, lambda text: encrypt(text + "\ud800"), lambda text: encrypt(text, "00")]
+)
+def test_a_refused_text_is_in_no_frame(use: Any) -> None:
+    with pytest.raises(InvalidParameter) as caught:
+        use("canary")
+    assert "canary" not in locals_of(caught.value)
+
+
+def test_the_callers_own_error_keeps_its_frames() -> None:
+    try:
+        raise KeyError("the caller's")
+    except KeyError as outer:
+        frames = outer.__traceback__
+        with pytest.raises(InvalidParameter):
+            encrypt("")
+        assert frames is not None and outer.__traceback__ is frames
 
 
 def test_what_is_not_utf8_is_refused_by_decrypt() -> None:
@@ -553,6 +629,7 @@ def test_ciphertext_refused(fault: str, value: Any) -> None:
     with pytest.raises(InvalidParameter) as caught:
         Ciphertext(value)
     assert caught.value.field == "ciphertext"
+    assert not isinstance(value, str) or sm2.is_ciphertext(value) is False
     assert caught.value.__cause__ is None and caught.value.__context__ is None
     assert not value or str(value) not in str(caught.value)
     with pytest.raises(ValueError):
