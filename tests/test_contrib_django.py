@@ -171,6 +171,14 @@ def test_the_table_is_a_ledger_for_any_client(sandbox, options, person, heard):
     assert Verification.objects.get().state == "passed" and heard == [("passed", True)]
 
 
+def test_bug_a_replica_that_lags_lost_what_was_opened(sandbox, options, person, monkeypatch):
+    from django.db import router
+
+    monkeypatch.setattr(router, "db_for_read", lambda model, **hints: "a replica")
+    row, opened = open_verification(outer_order_no="order1", **person)
+    assert (row.state, row.certify_id) == ("opened", opened.certify_id)
+
+
 def test_an_order_number_opens_once(sandbox, opened, person):
     sandbox.requests.clear()
     with pytest.raises(IntegrityError):

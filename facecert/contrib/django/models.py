@@ -131,11 +131,9 @@ class ModelLedger(Keeper):
             "expires_at": _for_database(sent_at + LIFETIME),
         }
         # With an id the service knows this order after all; the id must not get lost.
-        refused = Verification.objects.filter(
-            outer_order_no=outer_order_no, state=REFUSED, certify_id=""
-        )
+        refused = written().filter(outer_order_no=outer_order_no, state=REFUSED, certify_id="")
         if not refused.update(**fresh):
-            Verification.objects.create(outer_order_no=outer_order_no, **fresh)
+            written().create(outer_order_no=outer_order_no, **fresh)
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         """Store what came of init. The database's trouble is logged: the answer is worth more."""
@@ -150,7 +148,7 @@ class ModelLedger(Keeper):
             )
 
     def _keep_opening(self, outer_order_no: str, opening: Opening) -> None:
-        row = Verification.objects.get(outer_order_no=outer_order_no)
+        row = written().get(outer_order_no=outer_order_no)
         rows = _rows(row)
         rows.update(request_id=(opening.request_id or "")[:64])
         if opening.expires_at:
@@ -171,7 +169,7 @@ class ModelLedger(Keeper):
         mine = models.Q(certify_id=answer.certify_id)
         if outer_order_no is not None:
             mine |= models.Q(certify_id="", outer_order_no=outer_order_no)
-        for row in Verification.objects.filter(mine).exclude(state__in=FINAL):
+        for row in written().filter(mine).exclude(state__in=FINAL):
             row.note_certify_id(answer.certify_id)
             # The token proves what is claimed of its own order only.
             claimed = claim if row.outer_order_no == outer_order_no else None
@@ -213,10 +211,15 @@ def open_verification(
         keeping = copy.copy(client or conf.client())
         keeping.ledger = ModelLedger()
         opened = keeping.init(**init_fields)
-        return Verification.objects.get(outer_order_no=order), opened
+        return written().get(outer_order_no=order), opened
     finally:
         # A crash report shows this frame's variables.
         del init_fields
+
+
+def written() -> Any:
+    """Return the table where it is written; a replica may not have the newest rows yet."""
+    return Verification.objects.using(router.db_for_write(Verification))
 
 
 def _rows(row: Verification) -> Any:

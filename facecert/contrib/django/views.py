@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from django.db import router, transaction
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -14,7 +14,7 @@ from ...callback import parse_callback
 from ...errors import CallbackError, FacecertError, InvalidParameter
 from ...lifecycle import outcome
 from .conf import callback_secrets, client
-from .models import Verification
+from .models import Verification, written
 from .signals import verified
 
 #: Bytes of a posted callback; a genuine one has a few hundred.
@@ -36,8 +36,7 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     """
     if _too_long(request):
         return _text("Too long.", 413)
-    rows = Verification.objects.using(router.db_for_write(Verification))
-    row = rows.filter(outer_order_no=order).first()
+    row = written().filter(outer_order_no=order).first()
     if row is None:
         return _text("No such order.", 404)
     try:
