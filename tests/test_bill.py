@@ -82,7 +82,7 @@ def test_page_by_page(ledger, monkeypatch):
 
 def test_bug_a_transaction_for_every_500_lines(ledger):
     commits = []
-    event.listen(ledger.database._engine(), "commit", commits.append)
+    event.listen(ledger.database._engine(), "commit", lambda connection: commits.append(connection))
     lines = ["c%05d" % number for number in range(bill_module._LINES)]
     assert Bill(ledger, "2026-10").add(lines) == len(lines) == 5000
     assert len(commits) == 1

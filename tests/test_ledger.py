@@ -913,3 +913,9 @@ def test_bug_a_server_with_strict_isolation_refused_two_who_wrote_at_once(postgr
     metadata.drop_all(ledger.database._engine())
     ledger.close()
     other.close()
+
+
+def test_a_wrong_url_is_in_no_frame_of_the_ledger():
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        Ledger("postgresql://user:canary-password@host:port/x")
+    assert "canary-password" not in crash_report(caught.value)
