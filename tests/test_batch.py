@@ -251,7 +251,8 @@ def test_a_wrong_secret_ends_it_after_twenty(client, opened, sandbox):
             client=wrong, qps=1000, threads=4,
         ):  # fmt: skip
             found.append(outcome)
-    assert HOPELESS_IN_A_ROW <= len(found) <= HOPELESS_IN_A_ROW + 4
+    # Two for each thread are handed out; on a busy machine all of them are answered by then.
+    assert HOPELESS_IN_A_ROW <= len(found) <= HOPELESS_IN_A_ROW + 2 * 4
     assert next(taken) <= HOPELESS_IN_A_ROW + 2 * 4 + 1
     assert {type(outcome.error) for outcome in found} == {facecert.SignatureError}
 
