@@ -182,3 +182,6 @@ def test_bug_a_number_of_something_else_was_kept_as_an_id(ledger, number):
     with pytest.raises(facecert.InvalidParameter) as caught:
         bill.add(["c1", number])
     assert number not in str(caught.value) and bill.count() == 0
+    assert caught.value.field == "certify_id"
+    with pytest.raises(facecert.InvalidParameter):
+        bill.add([5])

@@ -785,6 +785,12 @@ def test_closing_lets_go_of_the_connections_and_is_not_the_end(ledger):
     assert ledger.get("order1").state == "sent"
 
 
+def test_its_repr_says_where_it_is(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    assert repr(Ledger(path)) == "<facecert.ledger.Ledger sqlite:///%s>" % path
+    assert repr(object.__new__(Ledger)) == "<facecert.ledger.Ledger None>"
+
+
 def test_the_file_is_where_it_was_said(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Ledger("here.db").keep_sent("order1", scene_id="1", sent_at=NOW)
