@@ -10,6 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import parse_qsl
 
 from .errors import CallbackError, InvalidParameter
+from .redact import LONE_SURROGATE
 
 #: Characters of a secret at least; it is the only thing that a forger does not know.
 SHORTEST_SECRET = 16
@@ -17,7 +18,6 @@ SHORTEST_SECRET = 16
 _LONGEST_QUERY = 8192
 _LONGEST_VALUE = 512
 _TOKEN_BYTES = 20
-_LONE_SURROGATE = "[\ud800-\udfff]"
 
 #: name in lower case -> (attribute, pattern, must be there)
 _KNOWN = {
@@ -170,7 +170,7 @@ def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
             "callback_secret must have at least %d characters" % SHORTEST_SECRET,
             field="callback_secret",
         )
-    if any(re.search(_LONE_SURROGATE, secret) for secret in several):
+    if any(re.search(LONE_SURROGATE, secret) for secret in several):
         raise InvalidParameter("callback_secret is not valid Unicode text", field="callback_secret")
     return several
 

@@ -8,13 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from .errors import DependencyError, InvalidParameter
+from .redact import LONE_SURROGATE
 
 _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
 
 #: What JavaScript's encodeURIComponent leaves as it is, beside letters and digits.
 _LEFT_ALONE = "-_.!~*'()"
-
-_LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 def alipay_link(certify_url: str) -> str:
@@ -71,6 +70,6 @@ def _qr(certify_url: str) -> Any:
 
 def _checked(certify_url: str) -> str:
     is_url = isinstance(certify_url, str) and certify_url.startswith(("https://", "http://"))
-    if not is_url or re.search(_LONE_SURROGATE, certify_url):
+    if not is_url or re.search(LONE_SURROGATE, certify_url):
         raise InvalidParameter("certify_url must be what init returned", field="certify_url")
     return certify_url

@@ -4,9 +4,8 @@ import re
 from typing import Optional, Tuple
 
 from .errors import InvalidParameter
+from .redact import LONE_SURROGATE
 from .sm2 import Ciphertext, PublicKey, encrypt, is_ciphertext, published_key
-
-LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 class Person:

@@ -11,7 +11,12 @@ WITHHELD = "[withheld: it repeats personal data or a secret]"
 _LONGEST_MESSAGE = 2000
 _ESCAPE = r"\\+u([0-9a-fA-F]{4})"
 _BASE64_RUN = "[A-Za-z0-9+/_-]{4,}"
-_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+
+#: Half of a pair of UTF-16, which no text in UTF-8 can hold.
+LONE_SURROGATE = "[\ud800-\udfff]"
+
+#: What would move a terminal's cursor or end a line, and what cannot be encoded.
+UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 def mask_name(name: str) -> str:
@@ -59,7 +64,7 @@ def presentable(message: Optional[str], private: Iterable[str]) -> Optional[str]
         return "[withheld: %d characters]" % len(message)
     if "string to sign" in message.lower() or repeats(message, private):
         return WITHHELD
-    return re.sub(_UNPRINTABLE, " ", message).strip() or None
+    return re.sub(UNPRINTABLE, " ", message).strip() or None
 
 
 def forget_frames(error: BaseException, outer: Optional[BaseException] = None) -> None:

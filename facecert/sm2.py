@@ -16,7 +16,7 @@ from typing import Any, Callable, Iterable, Optional, Union
 
 from .curve import Curve, Point
 from .errors import DependencyError, InvalidParameter
-from .redact import forget_frames
+from .redact import LONE_SURROGATE, forget_frames
 
 #: The service's public key, compressed (help.aliyun.com 437912).
 PUBLISHED_KEY = "02cd77e007bdc86eeaf9a479ba7a2c22bc0a517ccb3a6975c3f94b4ac93347dea6"
@@ -37,7 +37,6 @@ _EXAMPLE_CIPHERTEXT = (
 
 # The number of digits decides whether a leading 04 is a mark or belongs to X.
 _KEY = "(?:0([23])|(?:04)?([0-9A-Fa-f]{64}))([0-9A-Fa-f]{64})"
-_LONE_SURROGATE = "[\ud800-\udfff]"
 
 
 @lru_cache(maxsize=1)
@@ -185,7 +184,7 @@ def _sealed(text: str, public_key: Union[PublicKey, str, None]) -> Ciphertext:
     # Imported late, as it is not cheap and most programs only query.
     import secrets
 
-    if not isinstance(text, str) or not text.strip() or re.search(_LONE_SURROGATE, text):
+    if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
         raise InvalidParameter("text must be Unicode text that is not blank", field="text")
     key = public_key
     if key is None:

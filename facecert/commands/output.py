@@ -24,6 +24,7 @@ from ..errors import (
     LedgerError,
     Throttled,
 )
+from ..redact import UNPRINTABLE
 
 DONE = 0
 NOT_PASSED = 1
@@ -35,8 +36,6 @@ SETUP = 6
 BUG = 70
 INTERRUPTED = 130
 UNWRITTEN = 141
-
-_UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 class Misuse(click.UsageError):
@@ -151,6 +150,6 @@ def _lines(result: Mapping[str, Any]) -> str:
     width = max(map(len, result))
     shown = {name: "-" if value is None else str(value) for name, value in result.items()}
     return "\n".join(
-        "%-*s  %s" % (width, name, re.sub(_UNPRINTABLE, " ", value))
+        "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", value))
         for name, value in shown.items()
     )

@@ -8,7 +8,7 @@ import threading
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
-from ..redact import mask_name, mask_number
+from ..redact import LONE_SURROGATE, mask_name, mask_number
 from ..settings import is_loopback
 from .keys import KeyPair, PictureLock, decrypt
 
@@ -226,7 +226,7 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
 
 def _is_text(value: Any) -> bool:
     """Tell whether it can be shown and sent; with lone surrogates it cannot."""
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+    return isinstance(value, str) and not re.search(LONE_SURROGATE, value)
 
 
 def _may_be_called(url: Any) -> bool:
