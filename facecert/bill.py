@@ -7,10 +7,9 @@ from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
 from .database import RowExists
 from .errors import InvalidParameter
-from .id_files import NUMBER
+from .id_files import check_id
 from .ledger import Ledger
 from .lifecycle import FINAL, GRACE, OPENED
-from .params import check_certify_id
 from .tables import Entry, bill_lines
 from .tables import verifications as table
 
@@ -63,7 +62,7 @@ class Bill:
         new = 0
         source = iter(certify_ids)
         while True:
-            lines = [_check(one) for one in islice(source, _LINES)]
+            lines = [check_id(one) for one in islice(source, _LINES)]
             if not lines:
                 return new
             added: Optional[int] = None
@@ -147,15 +146,6 @@ def _pages(certify_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     """Yield as many at a time as one statement may name: older SQLites take 999."""
     for start in range(0, len(certify_ids), _PAGE):
         yield certify_ids[start : start + _PAGE]
-
-
-def _check(certify_id: str) -> str:
-    if isinstance(certify_id, str) and re.fullmatch(NUMBER, certify_id):
-        raise InvalidParameter(
-            "certify_id is the number of something else. Was the wrong column taken?",
-            field="certify_id",
-        )
-    return check_certify_id(certify_id)
 
 
 def _billed() -> Any:

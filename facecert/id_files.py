@@ -5,15 +5,17 @@ import errno
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, TextIO, Tuple
 
 from .errors import InvalidParameter
+from .params import check_certify_id
 
 #: No id, but a document, a telephone, a sum out of the wrong column: not to be sent, kept or shown.
-NUMBER = "[0-9]{1,31}[Xx]?"
+_NUMBER = "[0-9]{1,31}[Xx]?"
 
 KINDS = ("text", "csv", "jsonl")
 
@@ -40,6 +42,20 @@ class FileId(NamedTuple):
     def __repr__(self) -> str:
         # Not the texts: they may be out of the wrong column.
         return "<FileId line %d>" % self.line
+
+
+def check_id(certify_id: Any) -> str:
+    """Return what may be an id out of a file.
+
+    Raises:
+        InvalidParameter: it cannot be one, or is the number of something else.
+    """
+    if isinstance(certify_id, str) and re.fullmatch(_NUMBER, certify_id):
+        raise InvalidParameter(
+            "certify_id is the number of something else. Was the wrong column taken?",
+            field="certify_id",
+        )
+    return check_certify_id(certify_id)
 
 
 def read_ids(path: str, kind: Optional[str] = None) -> Iterator[FileId]:

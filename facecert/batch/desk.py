@@ -1,13 +1,11 @@
 """What the threads of a batch do with one id."""
 
-import re
 from datetime import datetime, timezone
 from typing import Any, Optional, Tuple, Union
 
-from .. import params
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
-from ..id_files import NUMBER
+from ..id_files import check_id
 from ..rate import Rate, Stopped
 from ..redact import forget_frames
 from .outcome import Outcome
@@ -25,20 +23,17 @@ _SHORTEST_ID = 20
 Item = Union[str, Tuple[str, Optional[str]]]
 
 
-def check_id(certify_id: Any) -> str:
-    """Return what may be an id out of a file.
+def check_batch_id(certify_id: Any) -> str:
+    """Return what may be the id of a verification, out of any source.
 
     Raises:
         InvalidParameter: it cannot be one, or looks like a name or a number of something else.
     """
-    if isinstance(certify_id, str) and (
-        len(certify_id) < _SHORTEST_ID or re.fullmatch(NUMBER, certify_id)
-    ):
+    if isinstance(certify_id, str) and len(certify_id) < _SHORTEST_ID:
         raise InvalidParameter(
-            "certify_id is too short, or the number of something else. Was the wrong column taken?",
-            field="certify_id",
+            "certify_id is too short. Was the wrong column taken?", field="certify_id"
         )
-    return params.check_certify_id(certify_id)
+    return check_id(certify_id)
 
 
 class Desk:
@@ -83,5 +78,5 @@ class Desk:
 
 def _read(item: Any) -> Tuple[str, Optional[str]]:
     if isinstance(item, (tuple, list)) and len(item) == 2:
-        return check_id(item[0]), item[1]
-    return check_id(item), None
+        return check_batch_id(item[0]), item[1]
+    return check_batch_id(item), None

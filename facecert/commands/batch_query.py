@@ -11,13 +11,8 @@ from ..batch.run import Summary, run_batch
 from ..batch.seen import OutputFailed
 from ..client import Client
 from ..errors import DependencyError, InvalidParameter
-from ..id_files import FileId, read_ids
+from ..id_files import FileId
 from .output import DONE, INTERRUPTED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output, is_terminal
-
-
-def from_file(path: str, kind: Optional[str]) -> Iterator[FileId]:
-    """Yield the ids of a file; "-" is standard input."""
-    return read_ids(path, kind)
 
 
 def from_ledger(client: Client) -> Iterator[FileId]:

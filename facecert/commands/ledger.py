@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple
 
 import click
 
-from ..batch.desk import check_id
+from ..batch.desk import check_batch_id
 from ..bill import CHINA, Bill
 from ..errors import InvalidParameter
 from ..id_files import read_ids
@@ -211,7 +211,7 @@ def _billed_ids(file: str) -> Iterator[str]:
         # A line without an id is a sum, or a remark.
         if line.certify_id:
             try:
-                yield check_id(line.certify_id)
+                yield check_batch_id(line.certify_id)
             except InvalidParameter as error:
                 raise InvalidParameter("line %d of the bill: %s" % (line.line, error), field="file")
 

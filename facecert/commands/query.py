@@ -79,10 +79,11 @@ def command(
 def _many(
     client: Any, batch: Optional[str], output: Output, *, batch_format: Optional[str], **more: Any
 ) -> int:
-    from . import batch_query  # here: the single question stays quick
+    from ..id_files import read_ids  # here: the single question stays quick
+    from . import batch_query
 
     if batch is None:
         ids, total = batch_query.from_ledger(client), None
     else:
-        ids, total = batch_query.from_file(batch, batch_format), batch_query.count_lines(batch)
+        ids, total = read_ids(batch, batch_format), batch_query.count_lines(batch)
     return batch_query.ask(ids, client=client, total=total, output=output, **more)
