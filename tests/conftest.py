@@ -86,6 +86,20 @@ def person():
     return {"cert_name": NAME, "cert_no": NUMBER}
 
 
+@pytest.fixture
+def open_many(sandbox, client, person):
+    """Open verifications; every second one is passed."""
+
+    def make(number):
+        ids = [client.init(**person).certify_id for _ in range(number)]
+        for certify_id in ids[::2]:
+            sandbox.complete(certify_id)
+        sandbox._exchange.requests.clear()
+        return ids
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def authority():
     """A certificate authority of our own."""

@@ -31,26 +31,12 @@ def no_thread_is_left():
     assert not batch_threads()
 
 
-@pytest.fixture
-def opened(sandbox, client, person):
-    """Open verifications; every second one is passed."""
-
-    def make(number):
-        ids = [client.init(**person).certify_id for _ in range(number)]
-        for certify_id in ids[::2]:
-            sandbox.complete(certify_id)
-        sandbox._exchange.requests.clear()
-        return ids
-
-    return make
-
-
 def asked(sandbox):
     return [request.service_parameters.get("certifyId") for request in sandbox.requests]
 
 
-def test_each_id_has_its_own_answer(sandbox, client, opened):
-    ids = opened(12)
+def test_each_id_has_its_own_answer(sandbox, client, open_many):
+    ids = open_many(12)
     before = datetime.now(timezone.utc)
     outcomes = sorted(query_many(ids, client=client, qps=200), key=lambda found: found.position)
     assert [found.position for found in outcomes] == list(range(1, 13))
@@ -67,8 +53,8 @@ def test_each_id_has_its_own_answer(sandbox, client, opened):
         outcomes[0].answer = None
 
 
-def test_the_default_client_is_the_one_of_facecert_query(sandbox, opened):
-    (found,) = query_many(opened(1))
+def test_the_default_client_is_the_one_of_facecert_query(sandbox, open_many):
+    (found,) = query_many(open_many(1))
     assert found.answer.passed
 
 
@@ -77,8 +63,8 @@ def test_nothing_comes_of_nothing(client):
     assert list(batch) == [] and list(batch) == []
 
 
-def test_what_cannot_be_an_id_is_not_repeated_and_stops_nobody(client, opened, sandbox):
-    good = opened(2)
+def test_what_cannot_be_an_id_is_not_repeated_and_stops_nobody(client, open_many, sandbox):
+    good = open_many(2)
     bad = [NAME, NUMBER, "110101198001019", "13800138000", "Zhang San", "E12345678", None, 7, b"x",
            (), ("a", "b", "c"), (NUMBER, None), "", "x" * 65, {"certify_id": NUMBER}]  # fmt: skip
     items = good[:1] + bad + good[1:]
@@ -97,8 +83,8 @@ def test_what_cannot_be_an_id_is_not_repeated_and_stops_nobody(client, opened, s
     assert sorted(asked(sandbox)) == sorted(good)
 
 
-def test_an_id_may_bring_its_scene_along(client, opened, sandbox):
-    ids = opened(3)
+def test_an_id_may_bring_its_scene_along(client, open_many, sandbox):
+    ids = open_many(3)
     items = [(ids[0], "77"), (ids[1], None), [ids[2], sandbox.scene_id]]
     found = {o.certify_id: o for o in query_many(items, client=client, qps=100)}
     assert found[ids[0]].error.code == 400
@@ -110,8 +96,8 @@ def test_an_id_may_bring_its_scene_along(client, opened, sandbox):
     assert scenes == {ids[0]: "77", ids[1]: sandbox.scene_id, ids[2]: sandbox.scene_id}
 
 
-def test_scene_id_is_for_those_that_come_without(client, opened, sandbox):
-    ids = opened(2)
+def test_scene_id_is_for_those_that_come_without(client, open_many, sandbox):
+    ids = open_many(2)
     list(query_many([ids[0], (ids[1], sandbox.scene_id)], client=client, scene_id="88", qps=100))
     scenes = sorted(request.service_parameters["sceneId"] for request in sandbox.requests)
     assert scenes == sorted(["88", sandbox.scene_id])
@@ -135,8 +121,8 @@ def test_arguments_are_checked_at_once(client, arguments, field):
     assert caught.value.field == field
 
 
-def test_ids_are_taken_as_it_goes_and_nothing_before_it_is_iterated(client, opened):
-    certify_id = opened(1)[0]
+def test_ids_are_taken_as_it_goes_and_nothing_before_it_is_iterated(client, open_many):
+    certify_id = open_many(1)[0]
     taken = itertools.count(1)
     last = [0]
 
@@ -152,9 +138,9 @@ def test_ids_are_taken_as_it_goes_and_nothing_before_it_is_iterated(client, open
     batch.close()
 
 
-def test_ids_are_taken_in_the_thread_that_iterates(client, opened):
+def test_ids_are_taken_in_the_thread_that_iterates(client, open_many):
     """A generator may use a database that belongs to one thread."""
-    ids, threads = opened(5), set()
+    ids, threads = open_many(5), set()
 
     def source():
         for certify_id in ids:
@@ -165,8 +151,8 @@ def test_ids_are_taken_in_the_thread_that_iterates(client, opened):
     assert threads == {threading.current_thread()}
 
 
-def test_an_error_of_the_ids_comes_after_the_results(client, opened):
-    ids = opened(7)
+def test_an_error_of_the_ids_comes_after_the_results(client, open_many):
+    ids = open_many(7)
 
     def source():
         yield from ids
@@ -181,8 +167,8 @@ def test_an_error_of_the_ids_comes_after_the_results(client, opened):
     assert list(batch) == []
 
 
-def test_retries_take_their_turns_too(client, opened, sandbox):
-    ids = opened(4)
+def test_retries_take_their_turns_too(client, open_many, sandbox):
+    ids = open_many(4)
     sandbox.fail("http-503", times=4)
     begin = time.monotonic()
     assert all(o.answer is not None for o in query_many(ids, client=client, qps=4, threads=4))
@@ -191,8 +177,8 @@ def test_retries_take_their_turns_too(client, opened, sandbox):
     assert time.monotonic() - begin >= 1.25
 
 
-def test_one_hundredth_of_bad_answers_does_not_stop_it(client, opened, sandbox):
-    ids = opened(6) * 20
+def test_one_hundredth_of_bad_answers_does_not_stop_it(client, open_many, sandbox):
+    ids = open_many(6) * 20
     for number in range(HOPELESS_IN_A_ROW):
         sandbox.fail("code-402", share=0.02)
     outcomes = list(query_many(ids, client=client, qps=1000, threads=8))
@@ -240,8 +226,8 @@ def test_not_hopeless(error):
     assert not is_hopeless(error)
 
 
-def test_a_wrong_secret_ends_it_after_twenty(client, opened, sandbox):
-    ids = opened(2) * 1000
+def test_a_wrong_secret_ends_it_after_twenty(client, open_many, sandbox):
+    ids = open_many(2) * 1000
     wrong = sandbox.client(credentials=(sandbox.access_key_id, "wrong"))
     taken = itertools.count()
     found = []
@@ -257,17 +243,17 @@ def test_a_wrong_secret_ends_it_after_twenty(client, opened, sandbox):
     assert {type(outcome.error) for outcome in found} == {facecert.SignatureError}
 
 
-def test_a_wrong_secret_ends_a_short_one_too_and_bad_ids_do_not_count(client, opened, sandbox):
+def test_a_wrong_secret_ends_a_short_one_too_and_bad_ids_do_not_count(client, open_many, sandbox):
     wrong = sandbox.client(credentials=(sandbox.access_key_id, "wrong"))
     found = []
     with pytest.raises(facecert.SignatureError):
-        for outcome in query_many(opened(3) + [None], client=wrong, qps=100):
+        for outcome in query_many(open_many(3) + [None], client=wrong, qps=100):
             found.append(outcome)
     assert len(found) == 4
 
 
-def test_a_key_that_is_revoked_in_the_middle_ends_it(client, opened, sandbox):
-    ids = opened(2) * 100
+def test_a_key_that_is_revoked_in_the_middle_ends_it(client, open_many, sandbox):
+    ids = open_many(2) * 100
     found = []
     with pytest.raises(facecert.SignatureError):
         for outcome in query_many(ids, client=client, qps=1000, threads=2):
@@ -277,17 +263,17 @@ def test_a_key_that_is_revoked_in_the_middle_ends_it(client, opened, sandbox):
     assert 10 + HOPELESS_IN_A_ROW <= len(found) <= 10 + HOPELESS_IN_A_ROW + 8
 
 
-def test_no_credentials(sandbox, opened):
+def test_no_credentials(sandbox, open_many):
     class Chain:
         def get_credential(self):
             raise OSError("nothing")
 
     with pytest.raises(facecert.CredentialsError):
-        list(query_many(opened(1), client=sandbox.client(credentials=Chain())))
+        list(query_many(open_many(1), client=sandbox.client(credentials=Chain())))
 
 
-def test_a_bug_in_a_thread_is_raised_where_it_is_seen(client, opened):
-    ids = opened(3)
+def test_a_bug_in_a_thread_is_raised_where_it_is_seen(client, open_many):
+    ids = open_many(3)
 
     class Broken:
         def paced(self, rate):
@@ -358,9 +344,9 @@ def test_stop_does_not_wait_for_the_rate():
     stopper.join()
 
 
-def test_stop_does_not_wait_for_another_attempt(client, sandbox, opened):
+def test_stop_does_not_wait_for_another_attempt(client, sandbox, open_many):
     """An id that failed and waits to be asked again has no outcome; nothing is known of it."""
-    ids = opened(1)
+    ids = open_many(1)
     client.query(ids[0])
     sandbox._exchange.requests.clear()
     sandbox.fail("http-503", times=3)
@@ -380,8 +366,8 @@ def test_stop_does_not_wait_for_another_attempt(client, sandbox, opened):
     assert len(sandbox.requests) == 1
 
 
-def test_close_ends_the_threads(client, opened):
-    ids = opened(4) * 50
+def test_close_ends_the_threads(client, open_many):
+    ids = open_many(4) * 50
     with query_many(ids, client=client, qps=500) as batch:
         next(batch)
         assert batch_threads()
@@ -389,8 +375,8 @@ def test_close_ends_the_threads(client, opened):
     assert list(batch) == []
 
 
-def test_who_leaves_the_loop_leaves_no_threads(client, opened):
-    for _ in query_many(opened(2) * 50, client=client, qps=500, threads=4):
+def test_who_leaves_the_loop_leaves_no_threads(client, open_many):
+    for _ in query_many(open_many(2) * 50, client=client, qps=500, threads=4):
         break
     gc.collect()
     for thread in batch_threads():
@@ -413,9 +399,9 @@ def test_ctrl_c_while_it_reads_stops_it_and_what_is_under_way_can_be_had():
     assert {outcome.certify_id for outcome in batch} <= set(IDS[:2])
 
 
-def test_real_ctrl_c_while_it_waits(sandbox, opened):
+def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     """The program catches it, takes what is under way, and ends with a normal exit."""
-    ids = opened(2)
+    ids = open_many(2)
     sandbox.fail("slow", times=2, seconds=1.0)
     code = (
         "import sys, facecert\n"
@@ -451,8 +437,8 @@ def test_real_ctrl_c_while_it_waits(sandbox, opened):
 
 
 @pytest.mark.parametrize("kept", ["batch = ", ""])
-def test_an_interpreter_that_ends_half_way_ends(sandbox, opened, kept):
-    ids = opened(1)
+def test_an_interpreter_that_ends_half_way_ends(sandbox, open_many, kept):
+    ids = open_many(1)
     sandbox.fail("no-answer", times=3)
     begin = time.monotonic()
     out = run_python(
@@ -467,10 +453,10 @@ def test_an_interpreter_that_ends_half_way_ends(sandbox, opened, kept):
     assert out == "end\n" and time.monotonic() - begin < 30
 
 
-def test_the_rate_holds_where_it_is_counted(client, opened, sandbox):
+def test_the_rate_holds_where_it_is_counted(client, open_many, sandbox):
     from test_rate import most_in_a_second
 
-    ids = opened(5) * 12
+    ids = open_many(5) * 12
     sandbox.fail("slow", share=0.2, seconds=0.1)
     list(query_many(ids, client=client, qps=30))
     assert most_in_a_second([request.received_at for request in sandbox.requests]) <= 30

@@ -18,20 +18,6 @@ from facecert.batch.seen import OutputFailed
 
 
 @pytest.fixture
-def opened(sandbox, client, person):
-    """Open verifications; every second one is passed."""
-
-    def make(number):
-        ids = [client.init(**person).certify_id for _ in range(number)]
-        for certify_id in ids[::2]:
-            sandbox.complete(certify_id)
-        sandbox._exchange.requests.clear()
-        return ids
-
-    return make
-
-
-@pytest.fixture
 def output(tmp_path):
     return str(tmp_path / "results.jsonl")
 
@@ -56,8 +42,8 @@ def counts(summary):
     return (summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped)
 
 
-def test_a_line_for_each_id_and_each_bad_line(run, opened, output, sandbox):
-    ids = opened(4)
+def test_a_line_for_each_id_and_each_bad_line(run, open_many, output, sandbox):
+    ids = open_many(4)
     told = []
     summary = run(
         [ids[0], NAME, ids[1], ids[0], "", ids[2], NUMBER, ids[3], ids[3]],
@@ -78,8 +64,8 @@ def test_a_line_for_each_id_and_each_bad_line(run, opened, output, sandbox):
     assert len(sandbox.requests) == 4
 
 
-def test_a_resumed_run_asks_only_what_it_has_to(run, opened, output, sandbox):
-    ids = opened(3)
+def test_a_resumed_run_asks_only_what_it_has_to(run, open_many, output, sandbox):
+    ids = open_many(3)
     sandbox.fail("code-400", on="query")
     assert counts(run(ids[:1])) == (0, 0, 1, 0, 0)
     sandbox.fail("throttled", times=3)
@@ -92,8 +78,8 @@ def test_a_resumed_run_asks_only_what_it_has_to(run, opened, output, sandbox):
     assert sorted(str(line["certify_id"]) for line in lines_of(output)) == sorted(ids + ["None"])
 
 
-def test_a_wrong_secret_ends_it_and_mended_it_goes_on(run, opened, output, sandbox):
-    ids = opened(2)
+def test_a_wrong_secret_ends_it_and_mended_it_goes_on(run, open_many, output, sandbox):
+    ids = open_many(2)
     wrong = sandbox.client(credentials=(sandbox.access_key_id, "wrong"))
     summary = run(ids, client=wrong)
     assert type(summary.error) is facecert.SignatureError and summary.failed == 2
@@ -102,8 +88,8 @@ def test_a_wrong_secret_ends_it_and_mended_it_goes_on(run, opened, output, sandb
     assert sorted(line["certify_id"] for line in lines_of(output)) == sorted(ids)
 
 
-def test_an_unreadable_input_ends_it_after_the_results(client, opened, output, tmp_path):
-    ids = opened(2)
+def test_an_unreadable_input_ends_it_after_the_results(client, open_many, output, tmp_path):
+    ids = open_many(2)
     path = tmp_path / "ids.csv"
     path.write_text('certifyId,name\n%s,x\n%s,x\nx,"%s\n' % (ids[0], ids[1], NAME), "utf-8")
     with Results(output) as results:
@@ -118,8 +104,8 @@ def test_a_file_that_is_not_there_leaves_nothing_behind(client, output, tmp_path
     assert isinstance(summary.error, FileNotFoundError) and not os.path.exists(output)
 
 
-def test_an_output_that_fails_ends_it(client, opened, output):
-    ids = opened(2) * 50
+def test_an_output_that_fails_ends_it(client, open_many, output):
+    ids = open_many(2) * 50
     with Results(output) as results:
 
         def fail(outcome, line):
@@ -132,12 +118,12 @@ def test_an_output_that_fails_ends_it(client, opened, output):
     assert [t for t in threading.enumerate() if t.name == "facecert-batch"] == []
 
 
-def test_what_the_callback_raises_ends_it(run, opened, output):
+def test_what_the_callback_raises_ends_it(run, open_many, output):
     def on_line(outcome, summary):
         raise ZeroDivisionError()
 
     with pytest.raises(ZeroDivisionError):
-        run(opened(3), on_line=on_line)
+        run(open_many(3), on_line=on_line)
     assert len(lines_of(output)) == 1
     assert [t for t in threading.enumerate() if t.name == "facecert-batch"] == []
 
@@ -148,11 +134,11 @@ def test_arguments_are_checked_before_anything(run, output):
     assert not os.path.exists(output)
 
 
-def test_somebody_elses_handler_of_ctrl_c_stays(run, opened):
+def test_somebody_elses_handler_of_ctrl_c_stays(run, open_many):
     def mine(signum, frame):
         pass
 
-    seen, ids = [], opened(1)
+    seen, ids = [], open_many(1)
     before = signal.signal(signal.SIGINT, mine)
     try:
         run(ids, on_line=lambda *told: seen.append(signal.getsignal(signal.SIGINT)))
@@ -161,8 +147,8 @@ def test_somebody_elses_handler_of_ctrl_c_stays(run, opened):
         signal.signal(signal.SIGINT, before)
 
 
-def test_in_another_thread_there_is_no_handler(run, opened, output):
-    summaries, ids = [], opened(1)
+def test_in_another_thread_there_is_no_handler(run, open_many, output):
+    summaries, ids = [], open_many(1)
     thread = threading.Thread(target=lambda: summaries.append(run(ids)))
     thread.start()
     thread.join()
@@ -218,8 +204,8 @@ def wait_for(condition):
         time.sleep(0.005)
 
 
-def test_ctrl_c_while_calls_are_under_way_writes_their_lines(sandbox, opened, output):
-    ids = opened(2) + ["%032x" % number for number in range(200)]
+def test_ctrl_c_while_calls_are_under_way_writes_their_lines(sandbox, open_many, output):
+    ids = open_many(2) + ["%032x" % number for number in range(200)]
     sandbox.fail("slow", times=2, seconds=1.0)
     child = Child(sandbox, output, 2, 2)
     child.give(ids)
@@ -232,8 +218,8 @@ def test_ctrl_c_while_calls_are_under_way_writes_their_lines(sandbox, opened, ou
     assert len(sandbox.requests) == 2
 
 
-def test_ctrl_c_while_it_waits_for_the_input_does_too(sandbox, opened, output):
-    ids = opened(2)
+def test_ctrl_c_while_it_waits_for_the_input_does_too(sandbox, open_many, output):
+    ids = open_many(2)
     child = Child(sandbox, output, 100, 8)
     child.give(ids)
     wait_for(lambda: len(sandbox.requests) == 2)
@@ -242,8 +228,8 @@ def test_ctrl_c_while_it_waits_for_the_input_does_too(sandbox, opened, output):
     assert sorted(line["certify_id"] for line in lines_of(output)) == sorted(ids)
 
 
-def test_ctrl_c_for_the_second_time_does_not_wait(sandbox, opened, output):
-    ids = opened(1)
+def test_ctrl_c_for_the_second_time_does_not_wait(sandbox, open_many, output):
+    ids = open_many(1)
     sandbox.fail("no-answer", times=3)
     child = Child(sandbox, output, 10, 1)
     child.give(ids)
@@ -260,8 +246,8 @@ def test_ctrl_c_for_the_second_time_does_not_wait(sandbox, opened, output):
 
 
 @pytest.mark.long
-def test_ctrl_c_at_any_moment_loses_nothing(sandbox, opened, output):
-    ids = opened(40)
+def test_ctrl_c_at_any_moment_loses_nothing(sandbox, open_many, output):
+    ids = open_many(40)
     for number in range(6):
         child = Child(sandbox, output, 100, 4)
         child.give(ids)
