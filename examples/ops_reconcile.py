@@ -12,8 +12,8 @@ import pathlib
 import sys
 import tempfile
 
-from facecert.bill import CHINA, Bill
-from facecert.id_files import read_ids
+from facecert.ledger.bill import CHINA, Bill
+from facecert.batch import read_ids
 from facecert.ledger import Ledger
 from facecert.lifecycle import LIFETIME, Opening
 

@@ -2,8 +2,7 @@
 
 import logging
 
-__version__ = "0.1.0"
-
+from ._version import __version__  # noqa: F401
 from .callback import Callback, parse_callback
 from .client import Client
 from .default import confirm, init, query
@@ -25,7 +24,7 @@ from .errors import (
 )
 from .links import alipay_link
 from .results import InitResult, QueryResult
-from .sm2 import Ciphertext, encrypt
+from .crypto.sm2 import Ciphertext, encrypt
 
 __all__ = [
     "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",

@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """Run the command line, or say how to install what it needs."""
     try:
-        from facecert.cli import cli
+        from facecert.cli.main import cli
     except ImportError as error:
         if getattr(error, "name", None) != "click":
             raise

@@ -3,20 +3,24 @@
 import copy
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Tuple, Union
 
-from . import calls, params, settings
+from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
-from .credentials import Credentials
+from .transport.credentials import Credentials
+from .transport.retry import Pace
 from .errors import FacecertError
 from .lifecycle import Keeper
-from .person import person
+from .links import is_loopback
+from .identity import person
 from .redact import forget_frames
-from .results import InitResult, QueryResult
-from .sm2 import PublicKey
+from .params import ServiceParameters
+from .results import Answer, InitResult, QueryResult, read_init, read_query
+from .crypto.sm2 import PublicKey
 
-if TYPE_CHECKING:
-    from .rate import Rate
+if TYPE_CHECKING:  # it imports the SDK
+    from .transport.gateway import Gateway
 
 
 class Client:
@@ -59,15 +63,15 @@ class Client:
         callback_secret: Optional[Secrets] = None,
         ledger: Union[Keeper, str, None] = None
     ) -> None:
-        from .gateway import Gateway  # here: importing facecert stays cheap
-        from .wire import Wire
+        from .transport.gateway import Gateway  # here: importing facecert stays cheap
+        from .transport.http import Wire
 
         outer = sys.exc_info()[1]
         try:
             source = Credentials(credentials)
             self._callback_secrets = check_secrets(callback_secret) if callback_secret else ()
             if isinstance(ledger, str):
-                from .ledger import Ledger
+                from .ledger.store import Ledger
 
                 ledger = Ledger(ledger)
             self.ledger = ledger
@@ -77,7 +81,7 @@ class Client:
         finally:
             # A crash report shows this frame's variables.
             del credentials, callback_secret, ledger
-        self.scene_id = None if scene_id is None else settings.check_scene_id(scene_id)
+        self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
         self.encrypt = settings.check_truth(encrypt, "encrypt")
         if isinstance(sm2_public_key, str):
@@ -150,9 +154,9 @@ class Client:
                 callback_token=callback_token,
                 extra=extra,
                 callback_secrets=self._callback_secrets,
-                loopback=settings.is_loopback(self.endpoint),
+                loopback=is_loopback(self.endpoint),
             )
-            return calls.init(self._gateway, parameters, self.ledger)
+            return _init(self._gateway, parameters, self.ledger)
         except BaseException as error:  # a time-out's signal may strike anywhere
             forget_frames(error, outer)
             raise error
@@ -191,7 +195,7 @@ class Client:
                 enc_token=enc_token,
                 extra=extra,
             )
-            return calls.query(self._gateway, parameters, self.ledger)
+            return _query(self._gateway, parameters, self.ledger)
         except BaseException as error:
             forget_frames(error, outer)
             raise error
@@ -222,7 +226,7 @@ class Client:
         """
         outer = sys.exc_info()[1]
         try:
-            return calls.confirm(
+            return _confirm(
                 self._gateway,
                 callback if isinstance(callback, Callback) else parse_callback(callback),
                 self.ledger,
@@ -237,9 +241,9 @@ class Client:
         finally:
             del callback
 
-    def paced(self, rate: "Rate") -> "Client":
-        """Return this client, connections and all, whose attempts take turns from ``rate``."""
-        gateway = self._gateway.paced(rate)  # first: it makes the default client be set up
+    def paced(self, pace: Pace) -> "Client":
+        """Return this client, connections and all, whose attempts keep to ``pace``."""
+        gateway = self._gateway.paced(pace)  # first: it makes the default client be set up
         twin = copy.copy(self)
         twin._gateway = gateway
         return twin
@@ -257,3 +261,80 @@ class Client:
     def __repr__(self) -> str:
         known = vars(self).get
         return "<facecert.Client scene_id=%s endpoint=%s>" % (known("scene_id"), known("endpoint"))
+
+
+def _init(
+    gateway: "Gateway", parameters: ServiceParameters, ledger: Optional[Keeper]
+) -> InitResult:
+    """Open a verification. Nothing is sent before the ledger has its row.
+
+    Raises:
+        FacecertError: see ``Client.init``.
+    """
+    order = str(parameters.outer_order_no)
+
+    def read(answer: Answer, sent_at: datetime) -> InitResult:
+        return read_init(
+            answer, outer_order_no=order, expires_at=sent_at + lifecycle.LIFETIME
+        )
+
+    if ledger is None:
+        return gateway.call(parameters, read)
+    ledger.keep_sent(order, scene_id=parameters.scene_id, sent_at=gateway.now())
+    try:
+        opened = gateway.call(parameters, read)
+    except BaseException as error:  # a time-out's signal may strike anywhere
+        ledger.keep_opening(order, lifecycle.failed(error))
+        raise
+    ledger.keep_opening(order, lifecycle.opened(opened))
+    return opened
+
+
+def _query(
+    gateway: "Gateway",
+    parameters: ServiceParameters,
+    ledger: Optional[Keeper],
+    *,
+    outer_order_no: Optional[str] = None,
+    claim: Optional[bool] = None
+) -> QueryResult:
+    """Ask about a verification and keep the answer.
+
+    Args:
+        outer_order_no, claim: what a genuine callback has told; see ``Keeper.keep_answer``.
+
+    Raises:
+        FacecertError: see ``Client.query``.
+    """
+
+    def read(answer: Answer, sent_at: datetime) -> Tuple[QueryResult, datetime]:
+        return read_query(answer, certify_id=str(parameters.certify_id)), sent_at
+
+    answer, asked_at = gateway.call(parameters, read)
+    if ledger is not None:
+        ledger.keep_answer(answer, asked_at=asked_at, outer_order_no=outer_order_no, claim=claim)
+    return answer
+
+
+def _confirm(
+    gateway: "Gateway",
+    callback: Callback,
+    ledger: Optional[Keeper],
+    *,
+    secrets: Sequence[str],
+    outer_order_no: Optional[str],
+    certify_id: Optional[str],
+    scene_id: Optional[str]
+) -> QueryResult:
+    """Check a callback and ask about its verification.
+
+    Raises:
+        FacecertError: see ``Client.confirm``.
+    """
+    callback.check(secrets, outer_order_no, certify_id)
+    parameters = params.query_parameters(callback.certify_id, scene_id=scene_id)
+    if not secrets:
+        # Nothing proves the order, nor that it is the platform who claims.
+        return _query(gateway, parameters, ledger)
+    order = outer_order_no or callback.outer_order_no
+    return _query(gateway, parameters, ledger, outer_order_no=order, claim=callback.passed)

@@ -1,11 +1,11 @@
-"""Ways for the person to get to ``certify_url``: the link into Alipay, and a QR code.
+"""URLs: the link into Alipay and the QR code of a ``certify_url``, and which hosts are loopback.
 
 Sources: help.aliyun.com 145726, 146452, 144545.
 """
 
 import re
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from .errors import DependencyError, InvalidParameter
 from .redact import LONE_SURROGATE
@@ -14,6 +14,19 @@ _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
 
 #: What JavaScript's encodeURIComponent leaves as it is, beside letters and digits.
 _LEFT_ALONE = "-_.!~*'()"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether a URL's host is this machine itself (127.0.0.0/8, ::1 or localhost)."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    import ipaddress
+
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def alipay_link(certify_url: str) -> str:

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 from .callback import make_token, url_with_order
 from .errors import InvalidParameter
-from .person import Person, check_text
-from .settings import check_scene_id, is_loopback
+from .identity import Person, check_text
+from .links import is_loopback
 
 BIZ_CODES = ("FACE", "FACE_SDK")
 
@@ -133,6 +133,42 @@ def check_certify_id(certify_id: str) -> str:
             field="certify_id",
         )
     return certify_id
+
+
+def check_stored_id(certify_id: Any, shortest: int = 20) -> str:
+    """Return a ``certify_id`` that was read from a file, a bill or a database.
+
+    Raises:
+        InvalidParameter: the value has fewer than ``shortest`` characters, or only digits. It
+            may be a name, a document number or an amount from the wrong column, so it is neither
+            sent nor shown.
+    """
+    if isinstance(certify_id, str) and re.fullmatch("[0-9]{1,31}[Xx]?", certify_id):
+        raise InvalidParameter(
+            "certify_id is the number of something else. Was the wrong column taken?",
+            field="certify_id",
+        )
+    if isinstance(certify_id, str) and len(certify_id) < shortest:
+        raise InvalidParameter(
+            "certify_id is too short. Was the wrong column taken?", field="certify_id"
+        )
+    return check_certify_id(certify_id)
+
+
+def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
+    """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
+    if scene_id is None:
+        raise InvalidParameter(
+            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
+            " (the console shows it, e.g. 1000000006)",
+            field=field,
+        )
+    if not isinstance(scene_id, str) or not re.fullmatch("[0-9]{1,32}", scene_id):
+        raise InvalidParameter(
+            "%s must be a string of digits as the console shows it, e.g. '1000000006'" % field,
+            field=field,
+        )
+    return scene_id
 
 
 def query_parameters(

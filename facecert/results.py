@@ -3,11 +3,37 @@
 The fields are those of help.aliyun.com 181863.
 """
 
+import json
+import re
 from datetime import datetime
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
-from .answers import Answer
 from .errors import BadAnswer
+from .redact import repeats
+
+
+class Answer:
+    """An answer with Code 200: the whole of it, and its fields."""
+
+    def __init__(self, envelope: Dict[str, Any], private: Tuple[str, ...] = ()) -> None:
+        self.envelope = envelope
+        self._private = private
+        self.request_id = shown_id(envelope, "RequestId", private)
+        self.data = mapping(pick(envelope, "Data"))
+
+    def get(self, name: str) -> Any:
+        """Return a field of Data; or one beside Data, where the documentation's table has it."""
+        value = pick(self.data, name)
+        return pick(self.envelope, name) if value is None else value
+
+    def text(self, name: str) -> Optional[str]:
+        """Return a field if it is a text that is not empty, else None."""
+        value = self.get(name)
+        return value if isinstance(value, str) and value else None
+
+    def id(self, name: str) -> Optional[str]:
+        """Return a field if it looks like an id, else None; ids are shown in logs."""
+        return shown_id({name: self.get(name)}, name, self._private)
 
 
 class _Result:
@@ -147,3 +173,48 @@ def _incomplete(answer: Answer, missing: str, certify_id: Optional[str]) -> BadA
         request_id=answer.request_id,
         certify_id=certify_id,
     )
+
+
+def mapping(value: Any) -> Dict[str, Any]:
+    """Return a JSON object, given as itself, as text or as bytes; anything else is empty."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8-sig", "replace")
+    if isinstance(value, str):
+        try:
+            value = json.loads(value, parse_int=_whole)
+        except (ValueError, RecursionError):
+            return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(digits: str) -> int:
+    # int() itself refuses so many since 3.7.14; on 3.6 an answer full of them takes seconds.
+    if len(digits) > 4300:
+        raise ValueError("too many digits")
+    return int(digits)
+
+
+def pick(mapping: Mapping[str, Any], name: str) -> Any:
+    """Return a value by its name, or else by its name in another case."""
+    if name in mapping:
+        return mapping[name]
+    for key, value in mapping.items():
+        if key.lower() == name.lower():
+            return value
+    return None
+
+
+def text_of(mapping: Mapping[str, Any], name: str) -> Optional[str]:
+    """Return a value by its name if it is a text that is not empty, else None."""
+    value = pick(mapping, name)
+    return value if isinstance(value, str) and value else None
+
+
+def shown_id(mapping: Mapping[str, Any], name: str, private: Tuple[str, ...]) -> Optional[str]:
+    """Return an id that may be shown, else None."""
+    value = text_of(mapping, name) or ""
+    # Two letters of a name are in every other id; a document number is in none by chance, nor is
+    # a name in Chinese, in Base64.
+    telling = [text for text in private if len(text.encode("utf-8", "replace")) >= 6]
+    shown = re.fullmatch("[A-Za-z0-9_-]{1,64}", value) and not repeats(value, telling)
+    return value if shown else None

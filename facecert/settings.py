@@ -1,29 +1,18 @@
 """What a Client is set up with: its arguments checked, or read from the environment."""
 
 import re
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Tuple
 from urllib.parse import urlsplit
 
 from .errors import InvalidParameter
-from .sm2 import PublicKey
+from .crypto.sm2 import PublicKey
+from .links import is_loopback
+from .params import check_scene_id
 
 #: The only endpoint named for this service (help.aliyun.com 181863).
 DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
 
 _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether a URL's host is this machine itself (127.0.0.0/8, ::1 or localhost)."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
@@ -59,22 +48,6 @@ def _has_address(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-
-
-def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
-    """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
-    if scene_id is None:
-        raise InvalidParameter(
-            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
-            " (the console shows it, e.g. 1000000006)",
-            field=field,
-        )
-    if not isinstance(scene_id, str) or not re.fullmatch("[0-9]{1,32}", scene_id):
-        raise InvalidParameter(
-            "%s must be a string of digits as the console shows it, e.g. '1000000006'" % field,
-            field=field,
-        )
-    return scene_id
 
 
 def check_seconds(value: float, field: str) -> float:

@@ -143,7 +143,7 @@ def run_cli(*arguments, stdin=None, env=None):
     """Run the command line in this process; the result has exit_code, stdout and stderr."""
     from click.testing import CliRunner
 
-    from facecert.cli import cli
+    from facecert.cli.main import cli
 
     try:
         runner = CliRunner(mix_stderr=False)
@@ -172,7 +172,7 @@ def commands(sandbox, monkeypatch):
 @pytest.fixture
 def on_a_terminal(monkeypatch):
     """Commands believe that standard output is a terminal."""
-    from facecert.commands import output
+    from facecert.cli import output
 
     monkeypatch.setattr(output, "is_terminal", lambda stream: True)
 

@@ -15,7 +15,7 @@ import pytest
 from conftest import NAME, NUMBER
 
 import facecert
-from facecert.pictures import PictureKey
+from facecert.crypto.pictures import PictureKey
 from facecert.sandbox import Sandbox
 from facecert.sandbox.faults import FAULTS
 
@@ -250,7 +250,7 @@ def test_bug_an_interrupted_encrypt_showed_text_and_nonce(everything_shown, monk
     def strike(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("facecert.sm2.octets", strike)
+    monkeypatch.setattr("facecert.crypto.sm2.octets", strike)
     with pytest.raises(KeyboardInterrupt) as caught:
         facecert.encrypt(NAME)
     show_error(everything_shown, caught.value)

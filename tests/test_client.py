@@ -9,7 +9,7 @@ import facecert
 import facecert.settings
 from facecert import default as default_module
 from facecert.sandbox.faults import FAULTS
-from facecert.sm2 import published_key
+from facecert.crypto.sm2 import published_key
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
@@ -294,7 +294,7 @@ def test_the_readmes_stored_ciphertext_works_with_the_environments_key(sandbox):
 
 
 def test_keys_in_every_form(sandbox, person):
-    from facecert.sm2 import PublicKey
+    from facecert.crypto.sm2 import PublicKey
 
     for key in (PublicKey.parse(sandbox.sm2_public_key), " %s\n" % sandbox.sm2_public_key):
         with sandbox.client(encrypt=True, sm2_public_key=key) as client:

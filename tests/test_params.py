@@ -7,7 +7,7 @@ from conftest import NAME, NUMBER
 
 from facecert import InvalidParameter, params
 from facecert.callback import make_token
-from facecert.person import person
+from facecert.identity import person
 
 GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
 

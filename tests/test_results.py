@@ -6,7 +6,7 @@ import pytest
 from conftest import NUMBER
 
 from facecert import results
-from facecert.answers import Answer
+from facecert.transport.answers import Answer
 from facecert.errors import BadAnswer
 
 EXPIRES = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)

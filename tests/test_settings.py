@@ -1,7 +1,7 @@
 import pytest
 
 from facecert import InvalidParameter, settings
-from facecert.sm2 import PUBLISHED_KEY, published_key
+from facecert.crypto.sm2 import PUBLISHED_KEY, published_key
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from datetime import datetime, timezone
 from typing import Any, Optional, Tuple, Union
 
 from ..client import Client
-from ..errors import FacecertError, InvalidParameter
-from ..id_files import check_id
-from ..rate import Rate, Stopped
+from ..errors import FacecertError
+from ..params import check_stored_id
+from ..transport.retry import Stopped
+from .rate import Rate
 from ..redact import forget_frames
 from .outcome import Outcome
 
@@ -16,24 +17,7 @@ try:
 except ImportError:  # Python 3.6
     from queue import Queue as SimpleQueue  # type: ignore[assignment]
 
-#: An id has 32 hexadecimal characters. What is shorter than this may be a name out of the wrong
-#: column: it must not travel or be repeated as an id.
-_SHORTEST_ID = 20
-
 Item = Union[str, Tuple[str, Optional[str]]]
-
-
-def check_batch_id(certify_id: Any) -> str:
-    """Return what may be the id of a verification, out of any source.
-
-    Raises:
-        InvalidParameter: it cannot be one, or looks like a name or a number of something else.
-    """
-    if isinstance(certify_id, str) and len(certify_id) < _SHORTEST_ID:
-        raise InvalidParameter(
-            "certify_id is too short. Was the wrong column taken?", field="certify_id"
-        )
-    return check_id(certify_id)
 
 
 class Desk:
@@ -78,5 +62,5 @@ class Desk:
 
 def _read(item: Any) -> Tuple[str, Optional[str]]:
     if isinstance(item, (tuple, list)) and len(item) == 2:
-        return check_batch_id(item[0]), item[1]
-    return check_batch_id(item), None
+        return check_stored_id(item[0]), item[1]
+    return check_stored_id(item), None

@@ -5,10 +5,10 @@ import threading
 from queue import Empty
 from typing import Any, Iterable, Iterator, List, Optional
 
-from .. import settings
+from ..params import check_scene_id
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
-from ..rate import Rate
+from .rate import Rate
 from .desk import Desk, Item
 from .outcome import Outcome, is_hopeless
 
@@ -51,7 +51,7 @@ def query_many(
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise InvalidParameter("threads must be a whole number from 1 to 256", field="threads")
     if scene_id is not None:
-        settings.check_scene_id(scene_id)
+        check_scene_id(scene_id)
     if isinstance(ids, (str, bytes)):
         raise InvalidParameter("ids must be several ids, not one text", field="ids")
     if client is None:

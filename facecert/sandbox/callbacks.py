@@ -18,7 +18,7 @@ from urllib.request import (
     build_opener,
 )
 
-from ..settings import is_loopback
+from ..links import is_loopback
 from .service import PASSED, Verification
 
 #: Seconds before each try.

@@ -5,8 +5,8 @@ import hmac
 import secrets
 from typing import Optional
 
-from ..curve import INFINITY, Point
-from ..sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
+from ..crypto._curve import INFINITY, Point
+from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:

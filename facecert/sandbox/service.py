@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
 from ..redact import LONE_SURROGATE, mask_name, mask_number
-from ..settings import is_loopback
+from ..links import is_loopback
 from .keys import KeyPair, PictureLock, decrypt
 
 SERVICE = "fin_face_verify"

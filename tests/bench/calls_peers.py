@@ -124,8 +124,8 @@ def floor(address: str, bundle: str) -> Call:
     """A request that is signed once; the server does not mind the nonce."""
     import urllib3
 
-    from facecert.credentials import Snapshot
-    from facecert.gateway import sign
+    from facecert.transport.credentials import Snapshot
+    from facecert.transport.gateway import sign
 
     body = sign(PARAMETERS, Snapshot(*KEY))
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}

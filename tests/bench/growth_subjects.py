@@ -113,7 +113,7 @@ def calls(sizes: Iterable[int], folder: Path) -> Measured:
 def fill(ledger: Any, start: int, stop: int) -> None:
     """Put rows into a ledger, many in a transaction; every tenth one is still open."""
     from facecert.lifecycle import LIFETIME
-    from facecert.tables import verifications
+    from facecert.ledger.schema import verifications
 
     for first in range(start, stop, 1000):
         rows = []
@@ -142,7 +142,7 @@ def ledger(sizes: Iterable[int], folder: Path) -> Measured:
     """An SQLite ledger of n rows: one more of them, one of them, and all of them."""
     from facecert.ledger import Ledger
     from facecert.lifecycle import LIFETIME, Opening
-    from facecert.tables import verifications
+    from facecert.ledger.schema import verifications
 
     book = Ledger(str(folder / "ledger.db"))
     done = 0
@@ -185,7 +185,7 @@ def ledger(sizes: Iterable[int], folder: Path) -> Measured:
 
 def bill(sizes: Iterable[int], folder: Path) -> Measured:
     """A bill of n lines beside n rows; half of either are missing on the other side."""
-    from facecert.bill import Bill
+    from facecert.ledger.bill import Bill
     from facecert.ledger import Ledger
 
     book = Ledger(str(folder / "bill.db"))
@@ -211,7 +211,7 @@ class AnswersAtOnce:
     """Stands for a client in a batch. It takes its turns from a rate whose clock never waits."""
 
     def __init__(self) -> None:
-        from facecert.rate import Rate
+        from facecert.batch.rate import Rate
 
         self._now = 0.0
         self._lock = threading.Lock()
@@ -233,7 +233,7 @@ def batch(sizes: Iterable[int], folder: Path) -> Measured:
     """A batch of n ids, from the file of ids to the file of results."""
     from facecert.batch.output import Results
     from facecert.batch.run import run_batch
-    from facecert.id_files import read_ids
+    from facecert.batch.ids import read_ids
 
     for size in sizes:
         source, results = folder / "ids.txt", folder / "results.jsonl"

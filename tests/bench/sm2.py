@@ -21,14 +21,14 @@ sys.path.insert(0, str(ROOT))
 
 from gmssl.sm2 import CryptSM2  # noqa: E402
 
-from facecert import sm2  # noqa: E402
+from facecert.crypto import sm2  # noqa: E402
 
 TEXTS = ["张三丰", "33010319900101123X"]
 
 #: What a fresh process does; it prints the milliseconds of the first two calls.
 FIRST_CALLS = """
 import time
-from facecert import sm2
+from facecert.crypto import sm2
 begin = time.perf_counter()
 for text in {texts!a}:
     sm2.encrypt(text)

@@ -64,7 +64,7 @@ def batch_process(arguments):
     from facecert import Client
     from facecert.batch.output import Results
     from facecert.batch.run import run_batch
-    from facecert.id_files import read_ids
+    from facecert.batch.ids import read_ids
 
     client = Client.from_environment()
     # What is imported when it is first used belongs to the memory before.

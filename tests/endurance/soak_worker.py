@@ -140,7 +140,7 @@ def settle(calls):
     from datetime import timedelta
 
     from facecert.batch import query_many
-    from facecert.gateway import _utc_now
+    from facecert.transport.gateway import _utc_now
 
     ledger = calls.client.ledger
     for later in (0, LATER):

@@ -26,7 +26,8 @@ from fuzz_inputs import (
 )
 from hypothesis import strategies as st
 
-from facecert import answers, results
+from facecert import results
+from facecert.transport import answers
 from facecert.errors import BadAnswer, GatewayError, ServiceError
 
 _UNTIL = datetime(2027, 1, 1, tzinfo=timezone.utc)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from facecert.batch.output import Results
 from facecert.errors import InvalidParameter
-from facecert.id_files import FileId, read_ids
+from facecert.batch.ids import FileId, read_ids
 
 _ID = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 

@@ -18,11 +18,11 @@ from fuzz_engine import Target
 from fuzz_inputs import assert_nothing_private, canaries, mutated, quiet, texts
 from hypothesis import strategies as st
 
-from facecert import sm2
+from facecert.crypto import sm2
 from facecert.client import Client
 from facecert.errors import CredentialsError, InvalidParameter
 from facecert.links import alipay_link, qr_svg
-from facecert.pictures import VARIABLE, PictureKey
+from facecert.crypto.pictures import VARIABLE, PictureKey
 from facecert.sandbox.keys import KeyPair, decrypt
 from facecert.settings import VARIABLES, from_environment
 

@@ -7,7 +7,8 @@ from django.core.checks import Error, Warning
 
 from ...callback import SHORTEST_SECRET, check_secrets
 from ...errors import InvalidParameter
-from ...settings import check_scene_id, is_loopback
+from ...links import is_loopback
+from ...params import check_scene_id
 from . import conf
 
 

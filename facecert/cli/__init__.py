@@ -1,0 +1,1 @@
+"""The command line: ``main`` holds the group, each command has a module of its name."""

@@ -1,0 +1,85 @@
+"""The ledger's tables. Nothing in them is personal."""
+
+from datetime import datetime, timezone
+from typing import Any, NamedTuple, Optional
+
+from ..errors import DependencyError
+
+try:
+    from sqlalchemy import Column, DateTime, Index, MetaData, String, Table
+    from sqlalchemy.dialects import mysql
+    from sqlalchemy.types import TypeDecorator
+except ImportError as error:
+    raise DependencyError(
+        "The ledger needs SQLAlchemy 1.4 or later. Install it with:"
+        ' python -m pip install "SQLAlchemy>=1.4"'
+    ) from error
+
+
+class _UTC(TypeDecorator):  # type: ignore[type-arg]
+    """Aware datetimes, stored as UTC in a column that knows no time zone."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Any) -> Any:
+        """MySQL would round to whole seconds."""
+        exact = dialect.name in ("mysql", "mariadb")
+        return dialect.type_descriptor(mysql.DATETIME(fsp=6) if exact else DateTime())
+
+    def process_bind_param(self, value: Optional[datetime], dialect: Any) -> Optional[datetime]:
+        return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Any) -> Optional[datetime]:
+        return None if value is None else value.replace(tzinfo=timezone.utc)
+
+
+def _text(length: int) -> Any:
+    """ASCII; MySQL would take upper and lower case for the same."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
+
+
+class Entry(NamedTuple):
+    """A row of the ledger. Times are aware UTC datetimes.
+
+    Attributes:
+        state: ``sent`` (nothing else is known), ``opened``, ``refused`` (surely not opened),
+            ``unknown`` (perhaps opened), ``passed`` or ``failed``.
+        code: why it is ``refused`` or ``unknown``.
+    """
+
+    outer_order_no: str
+    scene_id: str
+    state: str
+    certify_id: Optional[str]
+    request_id: Optional[str]
+    code: Optional[str]
+    sent_at: datetime
+    expires_at: datetime
+    decided_at: Optional[datetime]
+
+
+metadata = MetaData()
+
+verifications = Table(
+    "facecert_verifications",
+    metadata,
+    Column("outer_order_no", _text(32), primary_key=True),
+    Column("scene_id", _text(32), nullable=False),
+    Column("state", _text(8), nullable=False),
+    Column("certify_id", _text(64), index=True),
+    Column("request_id", String(64)),
+    Column("code", String(64)),
+    Column("sent_at", _UTC, nullable=False),
+    Column("expires_at", _UTC, nullable=False),
+    Column("decided_at", _UTC),
+    Index("ix_facecert_verifications_sent", "sent_at", "outer_order_no"),
+)
+
+bill_lines = Table(
+    "facecert_bill_lines",
+    metadata,
+    Column("month", _text(7), primary_key=True),
+    Column("certify_id", _text(64), primary_key=True, index=True),
+)

@@ -1,0 +1,1 @@
+"""Sending a request to the gateway and reading its response."""

@@ -1,0 +1,84 @@
+"""Which failure is tried again, and after how long. Sleep and jitter are passed in."""
+
+import abc
+from typing import Callable, ContextManager, Optional, TypeVar
+
+from ..errors import UNKNOWN, FacecertError
+
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 2.0
+
+#: A web worker should not be held longer than this because the other side asks for it.
+LONGEST_WAIT = 10.0
+
+Result = TypeVar("Result")
+
+
+class Stopped(FacecertError):
+    """The pace was stopped while an attempt waited for its turn. The attempt was not sent."""
+
+
+class Pace(abc.ABC):
+    """Limits how fast attempts are sent, retries included; ``Client.paced`` takes any.
+
+    ``facecert.batch.Rate`` is the implementation for the threads of one process.
+    """
+
+    @abc.abstractmethod
+    def turn(self) -> ContextManager[None]:
+        """Return a context manager that waits for the turn of one attempt when it is entered.
+
+        Raises:
+            Stopped: on entering, because the pace was stopped.
+        """
+
+    @abc.abstractmethod
+    def sleep(self, seconds: float) -> None:
+        """Wait between two attempts.
+
+        Raises:
+            Stopped: the pace was stopped before or during the wait.
+        """
+
+
+def pause(attempt: int, retry_after: Optional[float], jitter: float) -> float:
+    """Return the seconds to wait after the ``attempt``-th failure: exponential, full jitter.
+
+    Args:
+        attempt: 1 for the first failure.
+        retry_after: what the other side asked for in seconds, or None; never waited less.
+        jitter: a random number in [0, 1).
+    """
+    drawn = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << (attempt - 1))) * jitter
+    return max(drawn, retry_after or 0.0)
+
+
+def call(
+    send: Callable[[], Result],
+    *,
+    repeatable: bool,
+    attempts: int,
+    sleep: Callable[[float], None],
+    jitter: Callable[[], float]
+) -> Result:
+    """Call ``send()`` until it returns, up to ``attempts`` times.
+
+    Args:
+        repeatable: False for a call that must not be done twice. Then a failure whose outcome is
+            unknown is not retryable, neither here nor for the caller.
+
+    Raises:
+        FacecertError: the last failure.
+    """
+    attempt = 1
+    while True:
+        try:
+            return send()
+        except FacecertError as error:
+            if not repeatable and error.outcome == UNKNOWN:
+                error.retryable = False
+            wait = pause(attempt, error.retry_after, jitter())
+            if not error.retryable or attempt >= attempts or wait > LONGEST_WAIT:
+                raise
+        sleep(wait)
+        attempt += 1

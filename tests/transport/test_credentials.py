@@ -1,0 +1,258 @@
+import json
+import logging
+import pickle
+
+import pytest
+from conftest import run_python
+
+from facecert.transport.credentials import Credentials, Snapshot
+from facecert.errors import CredentialsError
+
+KEY = ("id", "secretword", "tokenword")
+
+
+class Whole:
+    """As alibabacloud_credentials 1.x."""
+
+    def __init__(self, *keys):
+        self.keys = list(keys)
+
+    def get_credential(self):
+        class Model:
+            access_key_id, access_key_secret, security_token = self.keys.pop(0)
+
+        return Model
+
+
+class Getters:
+    """As alibabacloud_credentials 0.3.2, whose get_credential builds from a config."""
+
+    def __init__(self, refresh_before=()):
+        self.generation = 0
+        self.reads = 0
+        self.refresh_before = set(refresh_before)
+
+    def _part(self, name):
+        if self.reads in self.refresh_before:
+            self.generation += 1
+        self.reads += 1
+        return "%s%d" % (name, self.generation)
+
+    @staticmethod
+    def get_credential(config):
+        raise AssertionError("this builds a credential, it does not hand one out")
+
+    def get_access_key_id(self):
+        return self._part("id")
+
+    def get_access_key_secret(self):
+        return self._part("secret")
+
+    def get_security_token(self):
+        return self._part("token")
+
+
+def parts(snapshot):
+    return snapshot.access_key_id, snapshot.access_key_secret, snapshot.security_token
+
+
+def test_a_tuple():
+    assert parts(Credentials(KEY).snapshot()) == KEY
+    assert parts(Credentials(("id ", "secretword\n")).snapshot()) == ("id", "secretword", None)
+
+
+def test_a_client_of_the_new_generation_is_asked_anew_every_time():
+    source = Credentials(Whole(("a", "b", "c"), ("d", "e", None)))
+    assert parts(source.snapshot()) == ("a", "b", "c")
+    assert parts(source.snapshot()) == ("d", "e", None)
+
+
+def test_a_client_of_the_old_generation():
+    assert parts(Credentials(Getters()).snapshot()) == ("id0", "secret0", "token0")
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_bug_three_getters_that_straddle_a_refresh_do_not_mix(read):
+    assert parts(Credentials(Getters([read])).snapshot()) == ("id1", "secret1", "token1")
+
+
+def test_a_source_that_never_rests_is_given_up():
+    with pytest.raises(CredentialsError):
+        Credentials(Getters(range(100))).snapshot()
+
+
+def test_the_installed_package_is_understood():
+    from alibabacloud_credentials.client import Client
+    from alibabacloud_credentials.models import Config
+
+    client = Client(
+        Config(type="sts", access_key_id="i", access_key_secret="s", security_token="t")
+    )
+    assert parts(Credentials(client).snapshot()) == ("i", "s", "t")
+    client = Client(Config(type="access_key", access_key_id="i", access_key_secret="s"))
+    assert parts(Credentials(client).snapshot()) == ("i", "s", None)
+
+
+def test_a_snapshot_tells_where_it_came_from():
+    class Named:
+        access_key_id, access_key_secret, security_token = KEY
+        provider_name = "default/env"
+
+        def get_credential(self):
+            return self
+
+    class Old(Getters):
+        cloud_credential = type("AccessKeyCredential", (), {"credential_type": "access_key"})
+
+    assert Credentials(Named()).snapshot().source == "default/env"
+    assert Credentials(Old()).snapshot().source == "access_key"
+    assert Credentials(KEY).snapshot().source is None
+
+
+@pytest.mark.parametrize("source", [("id",), ("a", "b", "c", "d"), ("", "s"), ("i", None), 5, "id"])
+def test_what_is_no_source_is_refused_at_once(source):
+    with pytest.raises(CredentialsError) as caught:
+        Credentials(source)
+    assert caught.value.outcome == "not sent" and not caught.value.retryable
+
+
+def test_a_source_that_fails_is_named_without_its_words():
+    class Broken:
+        def get_credential(self):
+            raise RuntimeError("https://sts/?SecurityToken=tokenword&Signature=abc")
+
+    with pytest.raises(CredentialsError) as caught:
+        Credentials(Broken()).snapshot()
+    assert "RuntimeError" in str(caught.value) and "tokenword" not in str(caught.value)
+    assert caught.value.__cause__ is None and caught.value.__context__ is None
+
+
+def test_nothing_shows_a_secret():
+    snapshot = Snapshot(*KEY)
+    assert "word" not in repr(snapshot) + str(snapshot) + repr(Credentials(KEY))
+    assert set(snapshot.private) == {"secretword", "tokenword"}
+
+
+def test_the_standard_chain_reads_the_environment():
+    code = (
+        "from facecert.transport.credentials import Credentials\n"
+        "s = Credentials().snapshot()\n"
+        "print(s.access_key_id, s.access_key_secret, s.security_token)"
+    )
+    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
+    assert run_python(code, env=env).split() == ["i1", "s1", "None"]
+
+
+def test_the_standard_chain_names_what_it_tried():
+    code = (
+        "import facecert\n"
+        "client = facecert.Client('1')\n"
+        "for turn in range(2):\n"
+        "    try: client.query('ab')\n"
+        "    except facecert.CredentialsError as error: print(error)"
+    )
+    said = run_python(code)
+    assert "passed in" not in said
+    for source in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "config.json", "credentials.ini", "ECS"):
+        assert source in said
+
+
+def test_bug_the_packages_below_open_loggers_and_add_handlers():
+    code = (
+        "import logging\n"
+        "from facecert.transport.credentials import Credentials\n"
+        "s = Credentials().snapshot()\n"
+        "for name in ('alibabacloud-tea', 'credentials'):\n"
+        "    print(logging.getLogger(name).handlers, logging.getLogger(name).level)"
+    )
+    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
+    assert run_python(code, env=env).split() == ["[]", "0", "[]", "0"]
+
+
+OIDC = {
+    "HTTPS_PROXY": "http://127.0.0.1:1",
+    "HOME": "/nonexistent",
+    "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1:role/x",
+    "ALIBABA_CLOUD_OIDC_PROVIDER_ARN": "acs:ram::1:oidc-provider/x",
+}
+
+
+def test_bug_a_failing_sts_request_is_logged_with_its_token(tmp_path):
+    (tmp_path / "token").write_text("canary-oidc-token")
+    code = (
+        "import logging, facecert\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "try: facecert.Client('1', endpoint='http://127.0.0.1:1').query('ab')\n"
+        "except facecert.CredentialsError as error: print(error)\n"
+        "logging.getLogger('credentials').error('the app may still log here')"
+    )
+    env = dict(OIDC, ALIBABA_CLOUD_OIDC_TOKEN_FILE=str(tmp_path / "token"))
+    said = run_python(code, env=env, check=False)
+    assert "could not reach" in said and "the app may still log here" in said
+    for quoted in ("canary-oidc-token", "Signature", "AssumeRole", "Traceback"):
+        assert quoted not in said
+
+
+def test_a_profile_whose_sts_cannot_be_reached(tmp_path):
+    (tmp_path / ".aliyun").mkdir()
+    profile = {
+        "name": "default", "mode": "RamRoleArn", "access_key_id": "canary-id",
+        "access_key_secret": "canary-secret", "ram_role_arn": "acs:ram::1:role/x",
+        "ram_session_name": "x", "expired_seconds": 900,
+    }  # fmt: skip
+    (tmp_path / ".aliyun" / "config.json").write_text(
+        json.dumps({"current": "default", "profiles": [profile]})
+    )
+    code = (
+        "import logging, facecert\n"
+        "logging.basicConfig(level=logging.DEBUG)\n"
+        "try: facecert.Client('1', endpoint='http://127.0.0.1:1').query('ab')\n"
+        "except facecert.CredentialsError as error: print(error)"
+    )
+    env = {"HTTPS_PROXY": "http://127.0.0.1:1", "HOME": str(tmp_path)}
+    said = run_python(code, env=env, check=False)
+    assert "credential chain" in said and "canary" not in said and "Signature" not in said
+
+
+def test_logging_is_left_alone_where_the_app_had_set_it_up():
+    logger = logging.getLogger("alibabacloud-tea")
+    handler = logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(CredentialsError):
+            Credentials().snapshot()
+        assert handler in logger.handlers
+    finally:
+        logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize(
+    "key", [("i", "s", b"bytes"), ("i", "s", 5), ("i", "s\udcff"), ("名", "s"), ("i", "s s")]
+)
+def test_what_cannot_be_signed_with_is_refused_without_being_shown(key):
+    with pytest.raises(CredentialsError) as caught:
+        Credentials(key)
+    assert not any(str(part) in str(caught.value) for part in key if len(str(part)) > 3)
+
+
+def test_apps_that_make_errors_of_warnings_can_use_the_chain():
+    code = (
+        "import warnings; warnings.simplefilter('error')\n"
+        "from facecert.transport.credentials import Credentials\n"
+        "print(Credentials().snapshot().access_key_id)"
+    )
+    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
+    assert run_python(code, env=env).strip() == "i1"
+
+
+def test_a_missing_package_is_named_with_its_repair(monkeypatch):
+    import sys
+
+    from facecert.errors import DependencyError
+
+    monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
+    monkeypatch.delitem(sys.modules, "facecert.transport.credential_chain", raising=False)
+    with pytest.raises(DependencyError) as caught:
+        Credentials().snapshot()
+    assert "pip install" in str(caught.value)
+    pickle.dumps(caught.value)
