@@ -11,7 +11,7 @@ from .callback import Callback, Secrets, check_secrets, parse_callback
 from .transport.credentials import Credentials
 from .transport.retry import Pace
 from .errors import FacecertError
-from .lifecycle import Keeper
+from .lifecycle import BaseLedger
 from .links import is_loopback
 from .identity import person
 from .redact import forget_frames
@@ -41,7 +41,7 @@ class Client:
         callback_secret: at least 16 characters known to your servers only; several while they are
             being exchanged, the new one first. Then ``init`` adds the callback token and the order
             number, and ``confirm`` checks them.
-        ledger: where every verification is kept: a URL for ``Ledger``, or any ``Keeper``.
+        ledger: where every verification is kept: a URL for ``Ledger``, or any ``BaseLedger``.
 
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
@@ -61,7 +61,7 @@ class Client:
         read_timeout: float = 10,
         attempts: int = 3,
         callback_secret: Optional[Secrets] = None,
-        ledger: Union[Keeper, str, None] = None
+        ledger: Union[BaseLedger, str, None] = None
     ) -> None:
         from .transport.gateway import Gateway  # here: importing facecert stays cheap
         from .transport.http import Wire
@@ -264,7 +264,7 @@ class Client:
 
 
 def _init(
-    gateway: "Gateway", parameters: ServiceParameters, ledger: Optional[Keeper]
+    gateway: "Gateway", parameters: ServiceParameters, ledger: Optional[BaseLedger]
 ) -> InitResult:
     """Open a verification. Nothing is sent before the ledger has its row.
 
@@ -293,7 +293,7 @@ def _init(
 def _query(
     gateway: "Gateway",
     parameters: ServiceParameters,
-    ledger: Optional[Keeper],
+    ledger: Optional[BaseLedger],
     *,
     outer_order_no: Optional[str] = None,
     claim: Optional[bool] = None
@@ -301,7 +301,7 @@ def _query(
     """Ask about a verification and keep the answer.
 
     Args:
-        outer_order_no, claim: what a genuine callback has told; see ``Keeper.keep_answer``.
+        outer_order_no, claim: what a genuine callback has told; see ``BaseLedger.keep_answer``.
 
     Raises:
         FacecertError: see ``Client.query``.
@@ -319,7 +319,7 @@ def _query(
 def _confirm(
     gateway: "Gateway",
     callback: Callback,
-    ledger: Optional[Keeper],
+    ledger: Optional[BaseLedger],
     *,
     secrets: Sequence[str],
     outer_order_no: Optional[str],

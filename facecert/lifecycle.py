@@ -45,7 +45,7 @@ class Opening(NamedTuple):
     expires_at: Optional[datetime] = None
 
 
-class Keeper(abc.ABC):
+class BaseLedger(abc.ABC):
     """Keeps what became of every verification; ``Client(ledger=…)`` takes any.
 
     A row is named by its order number and begins as ``sent``. No method is given anything
@@ -72,7 +72,7 @@ class Keeper(abc.ABC):
         outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
-        """Store what the service answered to a query, if ``outcome`` makes a state of it.
+        """Store what the service answered to a query, if ``decide`` makes a state of it.
 
         Args:
             asked_at: aware UTC datetime before the question was sent.
@@ -98,7 +98,7 @@ def failed(error: BaseException) -> Opening:
     )
 
 
-def outcome(
+def decide(
     answer: QueryResult, *, asked_at: datetime, expires_at: datetime, claim: Optional[bool] = None
 ) -> Optional[str]:
     """Return ``passed``, ``failed``, or None while "not passed" may mean "not yet".

@@ -6,7 +6,7 @@ import pytest
 
 from facecert import lifecycle
 from facecert.errors import BadAnswer, ConnectionFailed, NoAnswer, ServiceError, Throttled
-from facecert.lifecycle import Keeper, Opening
+from facecert.lifecycle import BaseLedger, Opening
 from facecert.results import InitResult, QueryResult
 
 EXPIRES = datetime.datetime(2026, 10, 1, 12, 30, tzinfo=datetime.timezone.utc)
@@ -76,10 +76,10 @@ def test_when_an_answer_is_final(passed, asked_at, claim, state):
         raw={},
     )  # fmt: skip
     told = {} if claim is None else {"claim": claim}
-    assert lifecycle.outcome(answer, asked_at=asked_at, expires_at=EXPIRES, **told) == state
+    assert lifecycle.decide(answer, asked_at=asked_at, expires_at=EXPIRES, **told) == state
 
 
 def test_a_keeper_keeps_all_three():
-    assert Keeper.__abstractmethods__ == {"keep_sent", "keep_opening", "keep_answer"}
+    assert BaseLedger.__abstractmethods__ == {"keep_sent", "keep_opening", "keep_answer"}
     with pytest.raises(TypeError):
-        Keeper()
+        BaseLedger()

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, Optional, Sequence
 from .. import lifecycle
 from .database import Database, RowExists
 from ..errors import InvalidParameter, LedgerError
-from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, Keeper, Opening
+from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, BaseLedger, Opening
 from ..results import QueryResult
 from .schema import Entry
 from .schema import verifications as table
@@ -22,7 +22,7 @@ _PAGE = 500
 _log = logging.getLogger("facecert")
 
 
-class Ledger(Keeper):
+class Ledger(BaseLedger):
     """Keeps what became of every verification. May be shared by threads and processes.
 
     Once init was answered, the ledger's own trouble is logged at ERROR (logger ``facecert``) and
@@ -117,7 +117,7 @@ class Ledger(Keeper):
             for row in found:
                 # The token proves what is claimed of its own order only.
                 claimed = claim if row.outer_order_no == outer_order_no else None
-                state = lifecycle.outcome(
+                state = lifecycle.decide(
                     answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed
                 )
                 news: Dict[str, Any] = {"certify_id": answer.certify_id}

@@ -294,7 +294,8 @@ def test_a_full_disk_leaves_whole_lines(path):
         "print(os.path.getsize(%r) == size)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)\n"
         "results.write(answer(C))\n"
-        "results.close()\n" % (os.path.dirname(os.path.abspath(__file__)), str(ROOT / "tests"), path, path, path)
+        "results.close()\n"
+        % (str(ROOT / "tests" / "batch"), str(ROOT / "tests"), path, path, path)
     )
     assert "cannot be written to" in out and "File too large" in out and "resume" in out
     assert out.endswith("True\n")

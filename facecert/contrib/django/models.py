@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from ... import lifecycle
 from ...client import Client
-from ...lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, Keeper, Opening
+from ...lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, BaseLedger, Opening
 from ...params import check_order_no
 from ...results import InitResult, QueryResult
 from . import conf
@@ -105,7 +105,7 @@ class Verification(models.Model):
         if not self.final and self.certify_id:
             asked_at = timezone.now()
             answer = (client or conf.client()).query(self.certify_id, scene_id=self.scene_id)
-            if lifecycle.outcome(answer, asked_at=asked_at, expires_at=self.expires_at):
+            if lifecycle.decide(answer, asked_at=asked_at, expires_at=self.expires_at):
                 self.settle(answer)
         return self.final
 
@@ -114,7 +114,7 @@ class Verification(models.Model):
         _rows(self).filter(certify_id="").update(certify_id=certify_id)
 
 
-class ModelLedger(Keeper):
+class ModelLedger(BaseLedger):
     """The site's table of verifications as a client's ledger."""
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
@@ -173,7 +173,7 @@ class ModelLedger(Keeper):
             row.note_certify_id(answer.certify_id)
             # The token proves what is claimed of its own order only.
             claimed = claim if row.outer_order_no == outer_order_no else None
-            if lifecycle.outcome(
+            if lifecycle.decide(
                 answer, asked_at=_for_database(asked_at), expires_at=row.expires_at, claim=claimed
             ):
                 row.settle(answer)

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
 from ...errors import CallbackError, FacecertError, InvalidParameter
-from ...lifecycle import outcome
+from ...lifecycle import decide
 from .conf import callback_secrets, client
 from .models import Verification, written
 from .signals import verified
@@ -53,7 +53,7 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         answer = client().query(claim.certify_id, scene_id=row.scene_id or None)
     except FacecertError:
         return _text("Could not ask. Call again.", 503)
-    if not row.final and not outcome(
+    if not row.final and not decide(
         answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim.passed
     ):
         # "F" also means "not yet": nobody's state is to become final by it.
