@@ -23,6 +23,7 @@ from .errors import (
     Throttled,
 )
 from .links import alipay_link
+from .official import init_request, query_request, read_init, read_query
 from .results import InitResult, QueryResult
 from .crypto.sm2 import Ciphertext, encrypt
 
@@ -30,8 +31,8 @@ __all__ = [
     "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
     "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
     "InitResult", "InvalidParameter", "LedgerError", "NoAnswer", "QueryResult", "ServiceError",
-    "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "parse_callback",
-    "query",
+    "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "init_request",
+    "parse_callback", "query", "query_request", "read_init", "read_query",
 ]  # fmt: skip
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

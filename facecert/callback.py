@@ -1,7 +1,7 @@
 """Reading a callback, and the token that proves which order it belongs to.
 
-A callback is not signed (help.aliyun.com 181863): anyone can send one. So it is a hint to query,
-and ``Client.confirm`` does both: it checks the token, then it queries.
+A callback is not signed (help.aliyun.com 181863): anyone can send one. So it is a reason to query
+and no proof. ``Client.confirm`` checks the token, then it queries.
 """
 
 import base64
@@ -10,16 +10,16 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import parse_qsl
 
 from .errors import CallbackError, InvalidParameter
-from .redact import LONE_SURROGATE
+from .redact import LONE_SURROGATE, Private, guarded
 
-#: Characters of a secret at least; it is the only thing that a forger does not know.
+#: Characters of a secret at least; the secret is all that a forger does not know.
 SHORTEST_SECRET = 16
 
 _LONGEST_QUERY = 8192
 _LONGEST_VALUE = 512
 _TOKEN_BYTES = 20
 
-#: name in lower case -> (attribute, pattern, must be there)
+#: Name in lower case -> (attribute, pattern, required).
 _KNOWN = {
     "certifyid": ("certify_id", "[A-Za-z0-9_-]{1,64}", True),
     "passed": ("passed", "[A-Za-z]{1,8}", True),
@@ -31,14 +31,14 @@ Secrets = Union[str, Sequence[str]]
 
 
 class Callback:
-    """What a callback says. **Not** what is true: ``Client.confirm`` finds that out.
+    """The claims of a callback. **Not** proven: ``Client.confirm`` queries the service.
 
     Attributes:
-        certify_id: the verification it claims to be about.
+        certify_id: the verification that the callback names.
         passed: True when it says ``passed=T``. Anyone can write that.
         token: the callback token, or None.
         outer_order_no: the order number from the URL (``order``), or None.
-        others: further parameters, by their names as they came.
+        others: further parameters, with their names as received.
     """
 
     __slots__ = ("certify_id", "passed", "token", "outer_order_no", "others")
@@ -65,23 +65,26 @@ class Callback:
 
     def check(
         self,
-        secrets: Sequence[str],
+        secrets: Private,
         outer_order_no: Optional[str] = None,
         certify_id: Optional[str] = None,
     ) -> None:
-        """Check whom it is about; see ``Client.confirm``.
+        """Check which order and verification the callback is about; see ``Client.confirm``.
+
+        Args:
+            secrets: what ``check_secrets`` returned; may be empty.
 
         Raises:
-            CallbackError: another order, another verification, no token or a wrong one.
-            InvalidParameter: there is neither a secret nor a ``certify_id`` to check by.
+            CallbackError: another order, another verification, a missing or a wrong token.
+            InvalidParameter: there is neither a secret nor a ``certify_id`` to compare with.
         """
         if certify_id is not None and self.certify_id != certify_id:
             raise CallbackError("The callback is about another verification.")
         if outer_order_no is not None and self.outer_order_no not in (None, outer_order_no):
             raise CallbackError("The callback is about another order.")
         order = outer_order_no or self.outer_order_no
-        if secrets and not (order and self.token and check_token(secrets, order, self.token)):
-            raise CallbackError("The callback's token is missing, or is not this order's.")
+        if secrets and not (order and self.token and _fits(secrets, order, self.token)):
+            raise CallbackError("The callback's token is missing, or belongs to another order.")
         if not secrets and certify_id is None:
             raise InvalidParameter(
                 "without callback_secret a callback can only be checked by its certify_id",
@@ -89,15 +92,16 @@ class Callback:
             )
 
 
+@guarded
 def parse_callback(source: Any) -> Callback:
-    """Read a callback as it came in.
+    """Read a callback as it was received.
 
     Args:
         source: its URL, its query string or form body, or a mapping of its parameters: a dict,
             Django's ``QueryDict``, werkzeug's ``MultiDict``. Names may be in any case.
 
     Raises:
-        CallbackError: a parameter is missing, repeated, too long, or not of its form.
+        CallbackError: a parameter is missing, repeated, too long or malformed.
     """
     found: Dict[str, str] = {}
     others: Dict[str, str] = {}
@@ -115,12 +119,13 @@ def parse_callback(source: Any) -> Callback:
         if value_or_none is None and not needed:
             continue
         if value_or_none is None or not re.fullmatch(pattern, value_or_none):
-            raise CallbackError("The callback's %s is missing or not of its form." % attribute)
+            raise CallbackError("The callback's %s is missing or malformed." % attribute)
         fields[attribute] = value_or_none
     fields["passed"] = fields["passed"] == "T"
     return Callback(others=others, **fields)
 
 
+@guarded
 def make_token(secret: str, outer_order_no: str) -> str:
     """Return the callback token of an order: 27 URL-safe characters of an HMAC-SHA256.
 
@@ -130,67 +135,73 @@ def make_token(secret: str, outer_order_no: str) -> str:
     Raises:
         InvalidParameter: the secret is too short.
     """
-    # Imported late: most of what it costs to import is hashlib.
+    # Imported late, because hashlib is most of what importing facecert would cost.
     import hashlib
     import hmac
 
-    key = check_secrets(secret)[0].encode("utf-8")
+    key = check_secrets(secret).value[0].encode("utf-8")
     message = b"facecert callback of " + outer_order_no.encode("utf-8", "surrogatepass")
     digest = hmac.new(key, message, hashlib.sha256).digest()[:_TOKEN_BYTES]
     return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
 
 
+@guarded
 def check_token(secrets: Secrets, outer_order_no: str, token: str) -> bool:
-    """Tell in constant time whether a token is the order's.
+    """Tell in constant time whether a token belongs to an order.
 
     Args:
-        secrets: one secret, or several while they are being exchanged; any of them may fit.
+        secrets: one secret, or several during a rotation; any of them may match.
+
+    Raises:
+        InvalidParameter: a secret is too short.
     """
+    return _fits(check_secrets(secrets), outer_order_no, token)
+
+
+def check_secrets(secrets: Secrets) -> Private:
+    """Return the secrets, the first of which makes new tokens, as an object that hides them.
+
+    Raises:
+        InvalidParameter: there is no secret, or one has less than 16 characters, or is not valid
+            Unicode (bytes of the environment may not be).
+    """
+    several = [secrets] if isinstance(secrets, str) else list(secrets)
+    if not several or not all(
+        isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
+    ):
+        raise InvalidParameter.about(
+            "callback_secret", "must have at least %d characters" % SHORTEST_SECRET
+        )
+    if any(re.search(LONE_SURROGATE, secret) for secret in several):
+        raise InvalidParameter.about("callback_secret", "is not valid Unicode text")
+    return Private(*several)
+
+
+def _fits(secrets: Private, outer_order_no: str, token: str) -> bool:
     import hmac
 
     given = token.encode("utf-8", "replace")
     fits = False
-    for secret in check_secrets(secrets):
+    for secret in secrets.value:
         fits |= hmac.compare_digest(make_token(secret, outer_order_no).encode("ascii"), given)
     return fits
 
 
-def check_secrets(secrets: Secrets) -> Tuple[str, ...]:
-    """Return the secrets, the first of which makes new tokens.
-
-    Raises:
-        InvalidParameter: there is none, or one has less than 16 characters, or is not valid
-            Unicode (as the environment's bytes may be).
-    """
-    several = (secrets,) if isinstance(secrets, str) else tuple(secrets)
-    if not several or not all(
-        isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
-    ):
-        raise InvalidParameter(
-            "callback_secret must have at least %d characters" % SHORTEST_SECRET,
-            field="callback_secret",
-        )
-    if any(re.search(LONE_SURROGATE, secret) for secret in several):
-        raise InvalidParameter("callback_secret is not valid Unicode text", field="callback_secret")
-    return several
-
-
 def url_with_order(callback_url: str, outer_order_no: str) -> str:
-    """Put an order number into a callback URL: for ``{order}``, or else as ``order=``."""
+    """Put an order number into a callback URL: in place of ``{order}``, or else as ``order=``."""
     if "{order}" in callback_url:
         return callback_url.replace("{order}", outer_order_no)
     head, hash_mark, fragment = callback_url.partition("#")
     if re.search("[?&]order=", head, re.IGNORECASE):
-        raise InvalidParameter(
-            "callback_url has an order= of its own; put {order} where the number shall stand",
-            field="callback_url",
+        raise InvalidParameter.about(
+            "callback_url", "has a parameter order= already; write {order} in place of its value"
         )
     joint = "&" if "?" in head else "?"
     return "%s%sorder=%s%s%s" % (head, joint, outer_order_no, hash_mark, fragment)
 
 
 def _pairs(source: Any) -> Iterator[Tuple[str, str]]:
-    """Yield the parameters; behind a second question mark there may be more of them."""
+    """Yield the parameters; a second question mark may begin more of them."""
     for name, value in _given(source):
         if not isinstance(name, str) or not isinstance(value, str):
             raise CallbackError("The callback's parameters are not texts.")

@@ -5,6 +5,7 @@ from typing import Any
 
 from . import settings
 from .client import Client
+from .redact import guarded
 
 
 class _DefaultClient(Client):
@@ -13,8 +14,9 @@ class _DefaultClient(Client):
     def __init__(self) -> None:
         pass
 
+    @guarded
     def __getattr__(self, name: str) -> Any:
-        # Only reached for what Client.__init__ has not set, or has not set yet.
+        # Reached only for what Client.__init__ has not set, or has not set yet.
         if not name.startswith("__"):
             if "_gateway" not in vars(self):
                 Client.__init__(self, **settings.from_environment(os.environ))
@@ -23,7 +25,7 @@ class _DefaultClient(Client):
         raise AttributeError(name)
 
 
-#: The client that ``facecert.init``, ``query`` and ``confirm`` belong to.
+#: The client to which ``facecert.init``, ``query`` and ``confirm`` belong.
 default_client = _DefaultClient()
 init = default_client.init
 query = default_client.query

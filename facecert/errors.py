@@ -1,30 +1,30 @@
-"""Everything facecert raises::
+"""Every error that facecert raises::
 
     FacecertError             .code .request_id .outcome .retryable .retry_after
     |                         .outer_order_no .service_message
-    |-- InvalidParameter      (also ValueError) one argument or setting is wrong   .field
-    |-- CredentialsError      no AccessKey could be had
-    |-- DependencyError       (also ImportError) an installed package is unusable
+    |-- InvalidParameter      (also ValueError) an argument or a setting is wrong   .field
+    |-- CredentialsError      no AccessKey was found
+    |-- DependencyError       (also ImportError) an installed package is unusable   .msg
     |-- ConnectionFailed      refused, DNS, TLS: nothing was sent
     |-- NoAnswer              timed out or cut off after sending: outcome unknown
-    |-- BadAnswer             an answer that cannot be read            .http_status .certify_id
+    |-- BadAnswer             a response that cannot be read           .http_status .certify_id
     |-- GatewayError          the gateway refused the request                      .http_status
     |   |-- Throttled         too many calls; nothing was done
-    |   |-- SignatureError    AccessKey id, secret and STS token do not fit together
+    |   |-- SignatureError    AccessKey id, secret and STS token do not match
     |   `-- ClockSkew         this machine's clock is off                          .skew_seconds
-    |-- ServiceError          the service answered with a Code other than 200
+    |-- ServiceError          the service returned a Code other than 200
     |-- LedgerError           the ledger could not be read or written
     `-- CallbackError         not a callback, or its token is missing or wrong
 
-``outcome`` says what became of the call: ``"not sent"`` (it never left this process),
+``outcome`` says what became of the call: ``"not sent"`` (the request never left this process),
 ``"refused"`` (it arrived and was turned down) or ``"unknown"`` (it may have been done). An
 ``init`` whose outcome is unknown may have opened a verification under ``outer_order_no``.
 
-No error carries a name, a document number, a token, a secret or a signature. All of them
-survive pickle and copy.
+No error carries a name, a document number, a token, a secret or a signature. Every error survives
+pickle, copy, and a task queue that rebuilds ``cls(*args)`` from JSON, with all its attributes.
 """
 
-from typing import Optional, Union
+from typing import Any, Mapping, Optional, Union
 
 NOT_SENT = "not sent"
 REFUSED = "refused"
@@ -32,17 +32,23 @@ UNKNOWN = "unknown"
 
 
 class FacecertError(Exception):
-    """The base of every error raised by facecert.
+    """The base of every error that facecert raises. ``args`` is ``(message, evidence)``.
+
+    Args:
+        message: what happened and what to do.
+        evidence: values of the attributes below, by name, as another process stored them. Unknown
+            names are ignored, because another release of facecert may have stored them.
+        more: the same as keywords; an unknown one is a TypeError.
 
     Attributes:
         code: the service's number (int, ``ServiceError``) or the gateway's dotted name (str).
-        request_id: what Alibaba Cloud's support asks for; None when there was no answer.
+        request_id: what Alibaba Cloud's support asks for; None when there was no response.
         outcome: ``"not sent"``, ``"refused"`` or ``"unknown"``.
-        retryable: True when the same call may be made again without harm and may then succeed.
-        retry_after: seconds the other side asked us to wait, or None.
+        retryable: True when the same call may be sent again without harm and may then succeed.
+        retry_after: seconds to wait before the next call, as the gateway asked, or None.
         outer_order_no: the order number of the ``init`` that failed, or None.
-        service_message: the other side's own words (often Chinese), or None. Withheld when they
-            repeat personal data or a secret.
+        service_message: the gateway's or the service's message (often Chinese), or None. What may
+            repeat personal data or a secret is left out.
     """
 
     code: Union[int, str, None] = None
@@ -53,12 +59,32 @@ class FacecertError(Exception):
     outer_order_no: Optional[str] = None
     service_message: Optional[str] = None
 
-    def __init__(self, message: str = "", **evidence: object) -> None:
+    def __init__(
+        self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
+    ) -> None:
         super().__init__(message)
+        self.args = (message, {})
+        known = {name: value for name, value in (evidence or {}).items() if self._carries(name)}
+        self.add_evidence(**known)
+        self.add_evidence(**more)
+
+    def add_evidence(self, **evidence: Any) -> None:
+        """Set attributes of the error, here and in ``args``, so that serialisers keep them.
+
+        Raises:
+            TypeError: the class has no such attribute.
+        """
         for name, value in evidence.items():
-            if not hasattr(type(self), name):
+            if not self._carries(name):
                 raise TypeError("%s has no %s" % (type(self).__name__, name))
             setattr(self, name, value)
+            self.args[1][name] = value
+
+    def _carries(self, name: str) -> bool:
+        """Tell whether a name is one of the attributes that the classes below declare."""
+        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, FacecertError)]
+        declared = any(name in vars(kind) for kind in kinds)
+        return declared and name[:1] != "_" and not callable(getattr(type(self), name))
 
     def __str__(self) -> str:
         head = []
@@ -68,7 +94,7 @@ class FacecertError(Exception):
             head.append("(RequestId %s)" % self.request_id)
         text = str(self.args[0]) if self.args else ""
         if self.service_message:
-            text += " It said: %s" % self.service_message
+            text += " Message: %s" % self.service_message
         if self.outer_order_no and self.outcome == UNKNOWN:
             text += " (outer_order_no %s)" % self.outer_order_no
         return "%s: %s" % (" ".join(head), text) if head else text
@@ -83,13 +109,24 @@ class InvalidParameter(FacecertError, ValueError):
 
     field: str = ""
 
+    @classmethod
+    def about(cls, field: str, rule: str) -> "InvalidParameter":
+        """Return the error that says which rule an argument or setting breaks."""
+        return cls("%s %s" % (field, rule), field=field)
+
 
 class CredentialsError(FacecertError):
-    """No usable AccessKey: the chain found nothing, or what it found is not complete."""
+    """The credential chain found no AccessKey, or an incomplete one."""
 
 
 class DependencyError(FacecertError, ImportError):
-    """A package that facecert stands on is missing or broken on disk."""
+    """A package that facecert needs is missing or broken on disk. ``msg`` is the message."""
+
+    def __init__(
+        self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
+    ) -> None:
+        super().__init__(message, evidence, **more)
+        self.msg = message
 
 
 class ConnectionFailed(FacecertError):
@@ -99,10 +136,10 @@ class ConnectionFailed(FacecertError):
 
 
 class NoAnswer(FacecertError):
-    """The request was on its way, and no whole answer came back: it may have been done.
+    """The request was sent, and no complete response came back: the call may have been done.
 
     ``retryable`` for ``query``. For ``init`` never: look up ``outer_order_no`` in the console
-    before opening another verification.
+    before you open another verification.
     """
 
     outcome = UNKNOWN
@@ -110,11 +147,11 @@ class NoAnswer(FacecertError):
 
 
 class BadAnswer(FacecertError):
-    """Something answered, but not as the service does (a proxy's page, a cut-off text).
+    """A response came, but not one of the service (a proxy's page, a cut-off text).
 
     Attributes:
-        http_status: the HTTP status it came with.
-        certify_id: the id of the verification where that much could be read, or None. Keep it.
+        http_status: the HTTP status of the response.
+        certify_id: the id of the verification if that much could be read, or None. Store it.
     """
 
     outcome = UNKNOWN
@@ -127,7 +164,7 @@ class GatewayError(FacecertError):
     """The gateway in front of the service refused the request; ``code`` is its dotted name.
 
     Attributes:
-        http_status: the HTTP status it came with.
+        http_status: the HTTP status of the response.
     """
 
     outcome = REFUSED
@@ -141,28 +178,28 @@ class Throttled(GatewayError):
 
 
 class SignatureError(GatewayError):
-    """The AccessKey id is unknown or disabled, or the secret or STS token does not fit it."""
+    """The AccessKey id is unknown or disabled, or the secret or STS token does not match it."""
 
 
 class ClockSkew(GatewayError):
-    """The request's timestamp lies outside the gateway's window.
+    """The timestamp of the request lies outside the gateway's window.
 
     Attributes:
         skew_seconds: how far this machine's clock is ahead of the gateway's (negative: behind);
-            None when the answer had no Date.
+            None when the response had no Date.
     """
 
     skew_seconds: Optional[float] = None
 
 
 class ServiceError(FacecertError):
-    """The service itself answered with a Code other than 200; ``code`` is that number."""
+    """The service returned a Code other than 200; ``code`` is that number."""
 
     outcome = REFUSED
 
 
 class CallbackError(FacecertError):
-    """What came to the callback URL is not a callback, or does not prove its order."""
+    """The request to the callback URL is not a callback, or does not prove its order."""
 
 
 class LedgerError(FacecertError):

@@ -1,4 +1,4 @@
-"""What becomes of a verification, and the interface of whatever keeps it durably."""
+"""The states of a verification, the rule that decides them, and the interface of a ledger."""
 
 import abc
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ FAILED = "failed"
 
 STATES = (SENT, OPENED, REFUSED, UNKNOWN, PASSED, FAILED)
 
-#: It is known whether the person passed.
+#: The states in which the result is known.
 FINAL = (PASSED, FAILED)
 
 #: How long certify_id and certify_url are good for (help.aliyun.com 181863).
@@ -28,13 +28,13 @@ GRACE = timedelta(minutes=5)
 
 
 class Opening(NamedTuple):
-    """What came of one init.
+    """The outcome of one init, for the ledger.
 
     Attributes:
         state: ``opened``, ``refused`` (surely not opened) or ``unknown`` (perhaps opened).
         certify_id: the bill's key, if it is known.
         request_id: what Alibaba Cloud's support asks for.
-        code: why it was not opened: the service's or gateway's code, or the error's name.
+        code: why it was not opened: the code of the service or gateway, or the error's name.
         expires_at: aware UTC datetime, if it was opened.
     """
 
@@ -46,22 +46,21 @@ class Opening(NamedTuple):
 
 
 class BaseLedger(abc.ABC):
-    """Keeps what became of every verification; ``Client(ledger=…)`` takes any.
+    """The interface of a durable record of all verifications; ``Client(ledger=…)`` takes any.
 
-    A row is named by its order number and begins as ``sent``. No method is given anything
-    personal.
+    A row has the order number as its key and begins as ``sent``. No method is given personal data.
     """
 
     @abc.abstractmethod
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
-        """Make the row durable, as ``sent``; whatever this raises keeps init from being sent.
+        """Make the row durable, as ``sent``. If this raises, init is not sent.
 
         An order number may be used again only when its row is ``refused``.
         """
 
     @abc.abstractmethod
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
-        """Store what came of init, beside what a fast callback may have stored already."""
+        """Store the outcome of init; a fast callback may have stored its own state already."""
 
     @abc.abstractmethod
     def keep_answer(
@@ -72,22 +71,22 @@ class BaseLedger(abc.ABC):
         outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
-        """Store what the service answered to a query, if ``decide`` makes a state of it.
+        """Store the result of a query, if ``decide`` derives a state from it.
 
         Args:
-            asked_at: aware UTC datetime before the question was sent.
-            outer_order_no: whose order it is, where a callback's token has proven that.
-            claim: what that callback said.
+            asked_at: aware UTC datetime before the query was sent.
+            outer_order_no: the order, if a callback's token has proven it.
+            claim: whether that callback said that the person passed.
         """
 
 
 def opened(result: InitResult) -> Opening:
-    """Return what an init that succeeded is kept as."""
+    """Return the record of an init that succeeded."""
     return Opening(OPENED, result.certify_id, result.request_id, None, result.expires_at)
 
 
 def failed(error: BaseException) -> Opening:
-    """Return what an init that raised is kept as; ``unknown`` if in doubt."""
+    """Return the record of an init that raised; ``unknown`` if in doubt."""
     if not isinstance(error, FacecertError):  # a time-out's signal, Ctrl-C
         return Opening(UNKNOWN, code=type(error).__name__)
     return Opening(
@@ -103,7 +102,7 @@ def decide(
 ) -> Optional[str]:
     """Return ``passed``, ``failed``, or None while "not passed" may mean "not yet".
 
-    It is final once a genuine callback has said the same, or when the time is over.
+    "Not passed" is final once a genuine callback has said so, or when the time is over.
     """
     if answer.passed:
         return PASSED

@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from .errors import DependencyError, InvalidParameter
-from .redact import LONE_SURROGATE
+from .redact import LONE_SURROGATE, guarded
 
 _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
 
-#: What JavaScript's encodeURIComponent leaves as it is, beside letters and digits.
+#: What JavaScript's encodeURIComponent does not encode, besides letters and digits.
 _LEFT_ALONE = "-_.!~*'()"
 
 
@@ -29,22 +29,24 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+@guarded
 def alipay_link(certify_url: str) -> str:
     """Return the link that opens a ``certify_url`` in Alipay, for a browser on the person's phone.
 
     Raises:
-        InvalidParameter: it is no http(s) URL.
+        InvalidParameter: the value is not an http or https URL.
     """
     return _OPEN_IN_ALIPAY + quote(_checked(certify_url), safe=_LEFT_ALONE)
 
 
 def qr_svg(certify_url: str) -> str:
-    """Return a QR code of a ``certify_url`` as SVG, to be scanned with Alipay from a PC's screen.
+    """Return a QR code of a ``certify_url`` as SVG, for a PC's screen, to be scanned with Alipay.
 
-    The SVG scales with its surroundings and may be put into a page as it is.
+    The SVG scales with the element around it and can be put into a page unchanged.
 
     Raises:
-        InvalidParameter: it is no http(s) URL, or longer than a QR code can hold (2,953 bytes).
+        InvalidParameter: the value is not an http or https URL, or has more than 2,953 bytes, the
+            limit of a QR code.
         DependencyError: segno is not installed.
     """
     code = _qr(certify_url)
@@ -55,7 +57,8 @@ def qr_terminal(certify_url: str) -> str:
     """Return a QR code of a ``certify_url`` as lines of text for a terminal.
 
     Raises:
-        InvalidParameter: it is no http(s) URL, or longer than a QR code can hold (2,953 bytes).
+        InvalidParameter: the value is not an http or https URL, or has more than 2,953 bytes, the
+            limit of a QR code.
         DependencyError: segno is not installed.
     """
     import io
@@ -76,13 +79,12 @@ def _qr(certify_url: str) -> Any:
     try:
         return segno.make(url, error="l", micro=False)
     except ValueError:
-        # Not its cause: nothing but the length can be wrong by now.
-        pass
-    raise InvalidParameter("certify_url is too long for a QR code", field="certify_url")
+        pass  # not chained, because nothing but the length can be wrong here
+    raise InvalidParameter.about("certify_url", "is too long for a QR code")
 
 
 def _checked(certify_url: str) -> str:
     is_url = isinstance(certify_url, str) and certify_url.startswith(("https://", "http://"))
     if not is_url or re.search(LONE_SURROGATE, certify_url):
-        raise InvalidParameter("certify_url must be what init returned", field="certify_url")
+        raise InvalidParameter.about("certify_url", "must be what init returned")
     return certify_url

@@ -1,22 +1,121 @@
-"""Keeping names, document numbers, tokens and secrets out of everything that is shown."""
+"""What may be shown: private values, the gateway's texts, masks, and the frames of an error.
+
+Log handlers and crash reporters print the variables of live frames and of tracebacks. So private
+values travel in objects whose repr is empty, and ``guarded`` functions empty the frames below them.
+"""
 
 import base64
-import binascii
+import functools
 import re
-from typing import Iterable, Iterator, List, Optional
-from urllib.parse import unquote_plus
+import sys
+import traceback
+from typing import Any, Callable, Iterator, Optional, TypeVar, cast
+from urllib.parse import unquote
 
-WITHHELD = "[withheld: it repeats personal data or a secret]"
+WITHHELD = "[withheld: it may repeat personal data or a secret]"
 
-_LONGEST_MESSAGE = 2000
-_ESCAPE = r"\\+u([0-9a-fA-F]{4})"
-_BASE64_RUN = "[A-Za-z0-9+/_-]{4,}"
+#: Characters of a message that is shown at most.
+_LONGEST_MESSAGE = 1000
+
+#: What begins an echo of a request: a form, JSON, percent-encoding, HTML, an escape.
+_ECHO = r"[={&<\\]|%(?=[0-9A-Fa-f])"
+
+#: More digits than this may be a document number in any spelling.
+_MOST_DIGITS = 8
+_LONG_WORD = "[A-Za-z0-9+/_-]{41,}"
+
+_ENCODINGS = ("utf-8", "gb18030", "utf-16-le", "utf-16-be")
 
 #: Half of a pair of UTF-16, which no text in UTF-8 can hold.
 LONE_SURROGATE = "[\ud800-\udfff]"
 
 #: What would move a terminal's cursor or end a line, and what cannot be encoded.
 UNPRINTABLE = "[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Hidden:
+    """A value that neither repr nor a list of frame variables shows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "<%s>" % type(self).__name__
+
+    def take(self) -> Any:
+        """Return the value and forget it."""
+        value, self.value = self.value, None
+        return value
+
+
+class Private(Hidden):
+    """Texts that must not be shown anywhere: name, document number, tokens, secrets."""
+
+    __slots__ = ()
+
+    def __init__(self, *texts: Optional[str]) -> None:
+        super().__init__(tuple(str(text) for text in texts if text))
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __add__(self, other: "Private") -> "Private":
+        return Private(*self.value, *other.value)
+
+    def shown(self, text: Optional[str]) -> Optional[str]:
+        """Return a text of the gateway or the service on one line, without what may be private.
+
+        The text is cut where an echo of the request may begin. A text that repeats a private text
+        in any spelling, or holds more than 8 digits or a word of more than 40 characters, is
+        withheld.
+        """
+        if not text:
+            return None
+        plain = _normalised(text)
+        if (
+            len(text) > _LONGEST_MESSAGE
+            or sum(character.isnumeric() for character in plain) > _MOST_DIGITS
+            or re.search(_LONG_WORD, plain)
+            or self.repeated_in(text)
+        ):
+            return WITHHELD
+        head = re.split(_ECHO, text, 1)[0]
+        line = re.sub(UNPRINTABLE, " ", head).strip()
+        return line + " [rest withheld]" if head != text else line or None
+
+    def shown_name(self, text: Any, pattern: str) -> Optional[str]:
+        """Return a code or an id if it has the form of one and repeats no private text."""
+        if not isinstance(text, str) or not re.fullmatch(pattern, text):
+            return None
+        # Two letters of a name are in every other id. A document number, or a Chinese name in
+        # Base64, is in no id by chance.
+        telling = Private(*(one for one in self.value if len(one.encode("utf-8", "replace")) >= 6))
+        return None if telling.repeated_in(text) else text
+
+    def repeated_in(self, text: str) -> bool:
+        """Tell whether a text repeats one of the private texts.
+
+        Letters and digits alone are compared, after NFKC, forwards and backwards; then what the
+        text may hold percent-encoded, as hexadecimal, as Base64, or in a wrong encoding.
+        """
+        wanted = {_letters_and_digits(one) for one in self.value} - {""}
+        encoded = {
+            one.encode(encoding, "ignore").lower()
+            for private in self.value
+            for one in (private, private[::-1])
+            for encoding in _ENCODINGS
+        } - {b""}
+        unquoted = unquote(unquote(unquote(text)))
+        for direction in {text, text[::-1], unquoted, unquoted[::-1]}:
+            plain = _letters_and_digits(direction)
+            data = b"\n".join(_decoded(direction, plain)).lower()
+            if any(one in plain for one in wanted) or any(one in data for one in encoded):
+                return True
+        return False
 
 
 def mask_name(name: str) -> str:
@@ -31,91 +130,63 @@ def mask_number(number: str) -> str:
     return number[0] + "*" * (len(number) - 2) + number[-1]
 
 
-def repeats(text: str, private: Iterable[str]) -> bool:
-    """Tell whether ``text`` holds one of the ``private`` strings in some spelling.
+def guarded(function: Function) -> Function:
+    """Decorate a public function: its arguments and what its frames hold are in no traceback.
 
-    Looked for raw in either case, percent-encoded (up to four times over), ``\\u``-escaped and in
-    Base64.
+    While the function runs, no frame of this decorator shows the arguments. When it raises, the
+    frames below lose their variables; file names and line numbers stay.
     """
-    wanted = [value for value in private if value]
-    if not wanted:
-        return False
-    readings = list(_readings(text))
-    if any(value.lower() in reading.lower() for value in wanted for reading in readings):
-        return True
-    wanted_bytes = [value.encode("utf-8", "replace") for value in wanted]
-    shortest = min(len(value) for value in wanted_bytes)
-    return any(
-        value in blob
-        for reading in readings
-        for blob in _base64_blobs(reading, shortest)
-        for value in wanted_bytes
-    )
+
+    @functools.wraps(function)
+    def entrance(*args: Any, **kwargs: Any) -> Any:
+        positional, named, outer = Hidden(args), Hidden(kwargs), sys.exc_info()[1]
+        del args, kwargs
+        try:
+            return function(*positional.take(), **named.take())
+        except BaseException as error:  # a timeout's signal may strike anywhere
+            empty_frames(error, outer)
+            raise
+
+    return cast(Function, entrance)
 
 
-def presentable(message: Optional[str], private: Iterable[str]) -> Optional[str]:
-    """Make another side's words fit to be shown: one line, and nothing private in it.
-
-    A message that repeats something private, or a string to sign, is withheld as a whole.
-    """
-    if not message:
-        return None
-    if len(message) > _LONGEST_MESSAGE:
-        return "[withheld: %d characters]" % len(message)
-    if "string to sign" in message.lower() or repeats(message, private):
-        return WITHHELD
-    return re.sub(UNPRINTABLE, " ", message).strip() or None
-
-
-def forget_frames(error: BaseException, outer: Optional[BaseException] = None) -> None:
-    """Drop the tracebacks of an error and of all its causes.
-
-    Their frames keep every local variable alive: the request's body among them, which crash
-    reporters and debug pages print.
+def empty_frames(error: BaseException, outer: Optional[BaseException] = None) -> None:
+    """Clear the variables of all frames in the tracebacks of an error and of its causes.
 
     Args:
-        outer: what the caller was already handling; it is not ours to touch.
+        outer: the exception that the caller was handling already; its frames are the caller's.
     """
     seen = {id(None), id(outer)}
-    pending: List[Optional[BaseException]] = [error]
+    pending = [error]
     while pending:
         link = pending.pop()
-        if id(link) not in seen and link is not None:
+        if id(link) not in seen:
             seen.add(id(link))
-            link.__traceback__ = None
-            pending += [link.__cause__, link.__context__]
+            traceback.clear_frames(link.__traceback__)
+            pending += [cast(BaseException, link.__cause__), cast(BaseException, link.__context__)]
 
 
-def _readings(text: str) -> Iterator[str]:
-    for _ in range(5):
-        yield text
-        plain = _unescaped(text)
-        if plain != text:
-            yield plain
-        decoded = unquote_plus(plain)
-        if decoded == text:
-            return
-        text = decoded
+def _normalised(text: str) -> str:
+    import unicodedata  # here, because only failures need it
+
+    return unicodedata.normalize("NFKC", text)
 
 
-def _unescaped(text: str) -> str:
-    if "\\u" not in text:
-        return text
-    plain = re.sub(_ESCAPE, lambda match: chr(int(match.group(1), 16)), text)
-    # Characters beyond U+FFFF come as two escapes.
-    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _letters_and_digits(text: str) -> str:
+    return "".join(filter(str.isalnum, _normalised(text).casefold()))
 
 
-def _base64_blobs(text: str, shortest: int) -> Iterator[bytes]:
-    """Decode what may hold ``shortest`` bytes: a Base64 character is six bits of them."""
-    for run in re.findall(_BASE64_RUN, text):
-        if len(run) * 6 < shortest * 8:
-            continue
-        run = run.replace("-", "+").replace("_", "/")
+def _decoded(text: str, plain: str) -> Iterator[bytes]:
+    """Yield the bytes that a text, or its letters and digits alone, may stand for."""
+    yield text.encode("latin-1", "ignore")
+    for run in re.findall("[0-9a-f]{4,}", plain.replace("0x", "")):
+        for start in (0, 1):
+            yield bytes.fromhex(run[start : len(run) - (len(run) - start) % 2])
+    if re.fullmatch("[0-9A-Fa-f-]*", text):
+        return  # a UUID, as most ids are; no text in Base64 has these characters alone
+    text = _normalised(text).replace("-", "+").replace("_", "/")
+    runs = re.findall("[A-Za-z0-9+/]{4,}", text)
+    for run in {re.sub("[^A-Za-z0-9+/]", "", text), *runs}:
         for start in range(4):
-            part = run[start:]
-            part = part[: len(part) - (len(part) % 4 == 1)]
-            try:
-                yield base64.b64decode(part + "=" * (-len(part) % 4))
-            except binascii.Error:
-                continue
+            part = run[start : len(run) - ((len(run) - start) % 4 == 1)]
+            yield base64.b64decode(part + "=" * (-len(part) % 4))

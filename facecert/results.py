@@ -1,30 +1,59 @@
-"""What init and query return, read from an answer. Nothing is sent from here.
+"""What init and query return, and the decoded response from which they are read.
 
-The fields are those of help.aliyun.com 181863.
+Sources disagree about the envelope, so its keys are taken in any case, ``Code`` as a number or a
+string, ``Data`` as an object, a JSON string or null; unknown keys are kept. The fields are those of
+help.aliyun.com 181863.
 """
 
 import json
 import re
-from datetime import datetime
-from typing import Any, Dict, Mapping, Optional, Tuple
+from datetime import datetime, timezone
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from .errors import BadAnswer
-from .redact import repeats
+from .redact import Private
+
+Result = TypeVar("Result", bound="_Result")
 
 
 class Answer:
-    """An answer with Code 200: the whole of it, and its fields."""
+    """A decoded response: its envelope and the fields of Data.
 
-    def __init__(self, envelope: Dict[str, Any], private: Tuple[str, ...] = ()) -> None:
-        self.envelope = envelope
-        self._private = private
-        self.request_id = shown_id(envelope, "RequestId", private)
-        self.data = mapping(pick(envelope, "Data"))
+    Args:
+        body: JSON as bytes or text, or a mapping that was decoded before. What is no JSON object
+            counts as an empty one.
+        private: texts that must not be shown; an id that repeats one is left out.
+    """
+
+    def __init__(self, body: Any, private: Optional[Private] = None) -> None:
+        self.private = private or Private()
+        self.envelope = _mapping(body)
+        self.data = _mapping(_pick(self.envelope, "Data"))
+
+    @property
+    def code(self) -> Union[int, str, None]:
+        """The service's number, or the gateway's dotted name; None when there is no Code."""
+        code = _pick(self.envelope, "Code")
+        if isinstance(code, str):
+            code = code.strip()
+            return int(code) if re.fullmatch("-?[0-9]{1,18}", code) else code or None
+        return code if type(code) is int else None
+
+    @property
+    def message(self) -> Optional[str]:
+        """The message as it may be shown."""
+        message = _pick(self.envelope, "Message")
+        return self.private.shown(message) if isinstance(message, str) else None
+
+    @property
+    def request_id(self) -> Optional[str]:
+        """What Alibaba Cloud's support asks for."""
+        return self.private.shown_name(_pick(self.envelope, "RequestId"), "[A-Za-z0-9-]{1,64}")
 
     def get(self, name: str) -> Any:
-        """Return a field of Data; or one beside Data, where the documentation's table has it."""
-        value = pick(self.data, name)
-        return pick(self.envelope, name) if value is None else value
+        """Return a field of Data, or of the envelope, where the documentation's table has it."""
+        value = _pick(self.data, name)
+        return _pick(self.envelope, name) if value is None else value
 
     def text(self, name: str) -> Optional[str]:
         """Return a field if it is a text that is not empty, else None."""
@@ -32,19 +61,29 @@ class Answer:
         return value if isinstance(value, str) and value else None
 
     def id(self, name: str) -> Optional[str]:
-        """Return a field if it looks like an id, else None; ids are shown in logs."""
-        return shown_id({name: self.get(name)}, name, self._private)
+        """Return a field if it may be an id, else None; ids are shown in logs."""
+        return self.private.shown_name(self.get(name), "[A-Za-z0-9_-]{1,64}")
+
+    def incomplete(self, missing: str, certify_id: Optional[str]) -> BadAnswer:
+        """Return the error for a response with Code 200 that lacks a field."""
+        return BadAnswer(
+            "The service returned Code 200 without %s. Report the RequestId to Alibaba Cloud if it"
+            " happens again." % missing,
+            http_status=200,
+            request_id=self.request_id,
+            certify_id=certify_id,
+        )
 
 
 class _Result:
-    """Immutable. Not a tuple: those are true when empty of meaning, and ``%`` takes them apart."""
+    """Immutable. Not a tuple: a tuple that is not empty is true, and ``%`` takes it apart."""
 
     __slots__: Tuple[str, ...] = ()
     _shown: Tuple[str, ...] = ()
 
-    def __init__(self, **fields: Any) -> None:
-        for name in self.__slots__:
-            object.__setattr__(self, name, fields[name])
+    def _set(self, *values: Any) -> None:
+        for name, value in zip(self.__slots__, values):
+            object.__setattr__(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("a %s cannot be changed" % type(self).__name__)
@@ -55,6 +94,26 @@ class _Result:
     def _fields(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
 
+    def as_dict(self) -> Dict[str, Any]:
+        """Return all fields as a dict that JSON can express, ``raw`` included; times as text."""
+        return {
+            name: time_text(value) if isinstance(value, datetime) else value
+            for name, value in self._fields().items()
+        }
+
+    @classmethod
+    def from_dict(cls: Type[Result], fields: Mapping[str, Any]) -> Result:
+        """Return the result whose ``as_dict`` these are; unknown keys are ignored.
+
+        Raises:
+            TypeError: a key is missing.
+            ValueError: a time is malformed.
+        """
+        known = {name: fields[name] for name in cls.__slots__ if name in fields}
+        if isinstance(known.get("expires_at"), str):
+            known["expires_at"] = parse_time(known["expires_at"])
+        return cls(**known)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Result) and self._fields() == other._fields()
 
@@ -62,15 +121,11 @@ class _Result:
         return hash(tuple(getattr(self, name) for name in self._shown))
 
     def __reduce__(self) -> Any:
-        return _again, (type(self), self._fields())
+        return type(self), tuple(self._fields().values())
 
     def __repr__(self) -> str:
         shown = ", ".join("%s=%r" % (name, getattr(self, name)) for name in self._shown)
         return "%s(%s)" % (type(self).__name__, shown)
-
-
-def _again(kind: Any, fields: Dict[str, Any]) -> Any:
-    return kind(**fields)
 
 
 class InitResult(_Result):
@@ -78,11 +133,11 @@ class InitResult(_Result):
 
     Attributes:
         certify_id: the verification's id. The bill is by this id: store it.
-        certify_url: where to send the person; several hundred characters, good for one submission.
-        outer_order_no: your order number, or the one made for you.
-        expires_at: aware UTC datetime after which ``certify_url`` is dead (30 minutes on).
+        certify_url: the URL for the person; several hundred characters, valid for one submission.
+        outer_order_no: your order number, or the generated one.
+        expires_at: aware UTC datetime after which ``certify_url`` is not valid (30 minutes on).
         request_id: what Alibaba Cloud's support asks for.
-        raw: the whole answer as it was read; not part of ``repr``.
+        raw: the whole response as it was decoded; not part of ``repr``.
     """
 
     __slots__ = (
@@ -97,17 +152,42 @@ class InitResult(_Result):
     request_id: Optional[str]
     raw: Dict[str, Any]
 
+    def __init__(
+        self,
+        certify_id: str,
+        certify_url: str,
+        outer_order_no: str,
+        expires_at: datetime,
+        request_id: Optional[str] = None,
+        raw: Optional[Dict[str, Any]] = None,
+    ) -> None:
+        self._set(certify_id, certify_url, outer_order_no, expires_at, request_id, raw or {})
+
+    @classmethod
+    def read(cls, answer: Answer, outer_order_no: str, expires_at: datetime) -> "InitResult":
+        """Read the response to an ``init``.
+
+        Raises:
+            BadAnswer: it lacks ``certifyId`` or ``certifyUrl``.
+        """
+        certify_id, certify_url = answer.id("certifyId"), answer.text("certifyUrl")
+        if certify_id is None or certify_url is None:
+            raise answer.incomplete("certifyId and certifyUrl", certify_id)
+        return cls(
+            certify_id, certify_url, outer_order_no, expires_at, answer.request_id, answer.envelope
+        )
+
 
 class QueryResult(_Result):
-    """What is known of a verification. It is true (``if answer:``) only when it was passed.
+    """What is known of a verification. It is true (``if result:``) only when it was passed.
 
     Attributes:
         passed: True when the person passed. False means failed *or not yet done*: it is final
             only after the callback came, or once the 30 minutes are over.
-        certify_id: the id that was asked about.
+        certify_id: the id that was queried.
         identity_info, material_info: reserved by the service, usually empty; not part of ``repr``.
         request_id: what Alibaba Cloud's support asks for.
-        raw: the whole answer as it was read; not part of ``repr``.
+        raw: the whole response as it was decoded; not part of ``repr``.
     """
 
     __slots__ = (
@@ -122,60 +202,61 @@ class QueryResult(_Result):
     request_id: Optional[str]
     raw: Dict[str, Any]
 
+    def __init__(
+        self,
+        passed: bool,
+        certify_id: str,
+        identity_info: Any = None,
+        material_info: Any = None,
+        request_id: Optional[str] = None,
+        raw: Optional[Dict[str, Any]] = None,
+    ) -> None:
+        self._set(passed, certify_id, identity_info, material_info, request_id, raw or {})
+
     def __bool__(self) -> bool:
         return self.passed
 
+    @classmethod
+    def read(cls, answer: Answer, certify_id: str) -> "QueryResult":
+        """Read the response to a ``query``. Only ``"T"`` is a pass.
 
-def read_init(answer: Answer, *, outer_order_no: str, expires_at: datetime) -> InitResult:
-    """Read the answer to an ``init``.
+        Raises:
+            BadAnswer: it lacks ``passed``.
+        """
+        passed = answer.text("passed")
+        if passed is None:
+            raise answer.incomplete("passed", certify_id)
+        return cls(
+            passed == "T",
+            certify_id,
+            answer.get("identityInfo"),
+            answer.get("materialInfo"),
+            answer.request_id,
+            answer.envelope,
+        )
+
+
+def time_text(moment: datetime) -> str:
+    """Return an aware datetime as ISO 8601 text in UTC, which ``parse_time`` reads."""
+    return moment.astimezone(timezone.utc).isoformat()
+
+
+def parse_time(text: str) -> datetime:
+    """Read an ISO 8601 time with its zone (``Z`` or ``+08:00``) as an aware datetime.
 
     Raises:
-        BadAnswer: it lacks ``certifyId`` or ``certifyUrl``.
+        ValueError: the text is something else.
     """
-    certify_id = answer.id("certifyId")
-    certify_url = answer.text("certifyUrl")
-    if certify_id is None or certify_url is None:
-        raise _incomplete(answer, "certifyId and certifyUrl", certify_id)
-    return InitResult(
-        certify_id=certify_id,
-        certify_url=certify_url,
-        outer_order_no=outer_order_no,
-        expires_at=expires_at,
-        request_id=answer.request_id,
-        raw=answer.envelope,
-    )
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)", text)
+    if match is None:
+        raise ValueError("not an ISO 8601 time with a zone")
+    # Python 3.6 knows neither datetime.fromisoformat, nor a colon or Z in a zone.
+    zone = match.group(3).replace(":", "").replace("Z", "+0000")
+    parts = match.group(1) + (match.group(2) or ".0") + zone
+    return datetime.strptime(parts, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
-def read_query(answer: Answer, *, certify_id: str) -> QueryResult:
-    """Read the answer to a ``query``. Only ``"T"`` is a pass.
-
-    Raises:
-        BadAnswer: it lacks ``passed``.
-    """
-    passed = answer.text("passed")
-    if passed is None:
-        raise _incomplete(answer, "passed", certify_id)
-    return QueryResult(
-        passed=passed == "T",
-        certify_id=certify_id,
-        identity_info=answer.get("identityInfo"),
-        material_info=answer.get("materialInfo"),
-        request_id=answer.request_id,
-        raw=answer.envelope,
-    )
-
-
-def _incomplete(answer: Answer, missing: str, certify_id: Optional[str]) -> BadAnswer:
-    return BadAnswer(
-        "The service answered 200 without %s. Report the RequestId to Alibaba Cloud if it happens"
-        " again." % missing,
-        http_status=200,
-        request_id=answer.request_id,
-        certify_id=certify_id,
-    )
-
-
-def mapping(value: Any) -> Dict[str, Any]:
+def _mapping(value: Any) -> Dict[str, Any]:
     """Return a JSON object, given as itself, as text or as bytes; anything else is empty."""
     if isinstance(value, bytes):
         value = value.decode("utf-8-sig", "replace")
@@ -188,33 +269,14 @@ def mapping(value: Any) -> Dict[str, Any]:
 
 
 def _whole(digits: str) -> int:
-    # int() itself refuses so many since 3.7.14; on 3.6 an answer full of them takes seconds.
+    # int() itself refuses so many since 3.7.14; on 3.6 a response full of them takes seconds.
     if len(digits) > 4300:
         raise ValueError("too many digits")
     return int(digits)
 
 
-def pick(mapping: Mapping[str, Any], name: str) -> Any:
+def _pick(mapping: Mapping[str, Any], name: str) -> Any:
     """Return a value by its name, or else by its name in another case."""
     if name in mapping:
         return mapping[name]
-    for key, value in mapping.items():
-        if key.lower() == name.lower():
-            return value
-    return None
-
-
-def text_of(mapping: Mapping[str, Any], name: str) -> Optional[str]:
-    """Return a value by its name if it is a text that is not empty, else None."""
-    value = pick(mapping, name)
-    return value if isinstance(value, str) and value else None
-
-
-def shown_id(mapping: Mapping[str, Any], name: str, private: Tuple[str, ...]) -> Optional[str]:
-    """Return an id that may be shown, else None."""
-    value = text_of(mapping, name) or ""
-    # Two letters of a name are in every other id; a document number is in none by chance, nor is
-    # a name in Chinese, in Base64.
-    telling = [text for text in private if len(text.encode("utf-8", "replace")) >= 6]
-    shown = re.fullmatch("[A-Za-z0-9_-]{1,64}", value) and not repeats(value, telling)
-    return value if shown else None
+    return next((value for key, value in mapping.items() if key.lower() == name.lower()), None)

@@ -1,4 +1,4 @@
-"""What a Client is set up with: its arguments checked, or read from the environment."""
+"""The settings of a Client: one rule for each argument and its ``FACECERT_*`` variable."""
 
 import re
 from typing import Any, Callable, Dict, Mapping, Tuple
@@ -8,6 +8,7 @@ from .errors import InvalidParameter
 from .crypto.sm2 import PublicKey
 from .links import is_loopback
 from .params import check_scene_id
+from .redact import guarded
 
 #: The only endpoint named for this service (help.aliyun.com 181863).
 DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
@@ -21,24 +22,23 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     Plain HTTP is refused unless the host is loopback: the body carries a name and a number.
     """
     if not isinstance(endpoint, str) or not endpoint.strip():
-        raise InvalidParameter("%s must be a URL, https://host[:port]" % field, field=field)
+        raise InvalidParameter.about(field, "must be a URL, https://host[:port]")
     url = endpoint.strip().rstrip("/")
     if "://" not in url:
         url = "https://" + url
     if not re.fullmatch(_BASE_URL, url) or not _has_address(url):
-        raise InvalidParameter(
-            "%s must be https:// with a host and perhaps a port, nothing else" % field, field=field
+        raise InvalidParameter.about(
+            field, "must be https:// with a host and perhaps a port, nothing else"
         )
     if url.startswith("http://") and not is_loopback(url):
-        raise InvalidParameter(
-            "%s must begin with https://; http:// is for a sandbox on this machine" % field,
-            field=field,
+        raise InvalidParameter.about(
+            field, "must begin with https://; http:// is for a sandbox on this machine"
         )
     return url
 
 
 def _has_address(url: str) -> bool:
-    """Tell whether host and port can be; what urllib takes in brackets differs by release."""
+    """Tell whether host and port are valid; releases of urllib differ about brackets."""
     import ipaddress
 
     try:
@@ -51,18 +51,18 @@ def _has_address(url: str) -> bool:
 
 
 def check_seconds(value: float, field: str) -> float:
-    """Return a time-out in seconds: more than 0, at most 600."""
+    """Return a timeout in seconds: more than 0, at most 600."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
-        raise InvalidParameter(
-            "%s must be a number of seconds, more than 0 and at most 600" % field, field=field
+        raise InvalidParameter.about(
+            field, "must be a number of seconds, more than 0 and at most 600"
         )
     return float(value)
 
 
 def check_attempts(value: int, field: str = "attempts") -> int:
-    """Return how often a call may be sent in all: 1 to 10."""
+    """Return how often a call is sent at most: 1 to 10."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
-        raise InvalidParameter("%s must be a whole number from 1 to 10" % field, field=field)
+        raise InvalidParameter.about(field, "must be a whole number from 1 to 10")
     return value
 
 
@@ -79,9 +79,9 @@ def _whole(value: str, field: str) -> int:
 
 
 def check_truth(value: bool, field: str) -> bool:
-    """Return True or False; anything else might switch encryption off by mistake."""
+    """Return True or False; another value might switch encryption off by mistake."""
     if not isinstance(value, bool):
-        raise InvalidParameter("%s must be True or False" % field, field=field)
+        raise InvalidParameter.about(field, "must be True or False")
     return value
 
 
@@ -90,7 +90,7 @@ def _truth(value: str, field: str) -> bool:
         return True
     if value.lower() in ("0", "false", "no", "off"):
         return False
-    raise InvalidParameter("%s must be 1 or 0" % field, field=field)
+    raise InvalidParameter.about(field, "must be 1 or 0")
 
 
 def _words(value: str, field: str) -> Tuple[str, ...]:
@@ -101,7 +101,7 @@ def _as_it_is(value: str, field: str) -> str:
     return value
 
 
-#: Environment variable -> (argument of Client, how to read it).
+#: Environment variable -> (argument of Client, rule).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
@@ -115,11 +115,12 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
 }
 
 
+@guarded
 def from_environment(environ: Mapping[str, str]) -> Dict[str, Any]:
-    """Read the ``FACECERT_*`` variables as arguments for ``Client``; empty ones count as unset.
+    """Return the ``FACECERT_*`` variables as arguments for ``Client``; empty ones count as unset.
 
     Raises:
-        InvalidParameter: a variable holds something impossible; ``field`` is its name.
+        InvalidParameter: a variable breaks a rule; ``field`` is its name.
     """
     arguments = {}
     for variable, (argument, read) in VARIABLES.items():

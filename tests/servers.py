@@ -5,22 +5,39 @@ import threading
 import time
 
 
-class RawServer:
-    """Gives each connection the next of the given answers, byte by byte as they are, and closes."""
+class Server:
+    """Listens on a port of this machine and serves each connection in ``_serve``."""
 
-    def __init__(self, *answers):
-        self.received = []
-        self._answers = list(answers)
+    def __init__(self):
         self._listener = socket.socket()
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(5)
         self.endpoint = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self._listener.close()
+
+
+class RawServer(Server):
+    """Gives each connection the next of the given answers, byte by byte as they are, and closes."""
+
+    def __init__(self, *answers, context=None):
+        super().__init__()
+        self.received = []
+        self._answers = list(answers)
+        self._context = context
+        if context:
+            self.endpoint = self.endpoint.replace("http:", "https:")
+        threading.Thread(target=self._serve, daemon=True).start()
 
     def _serve(self):
         for answer in self._answers:
             connection, _ = self._listener.accept()
+            if self._context:
+                connection = self._context.wrap_socket(connection, server_side=True)
             with connection:
                 request = b""
                 while b"\r\n\r\n" not in request or not request.endswith(b"a=1"):
@@ -29,13 +46,65 @@ class RawServer:
                         break
                     request += part
                 self.received.append(request)
-                connection.sendall(answer)
+                try:
+                    connection.sendall(answer)
+                except OSError:
+                    pass  # the client has enough of it
 
-    def __enter__(self):
-        return self
+
+class SilentServer(Server):
+    """Takes connections and sends ``begin``, then ``drip`` again and again, and never ends."""
+
+    def __init__(self, begin, drip=b"", every=0.05, waits=True):
+        super().__init__()
+        self._begin, self._drip, self._every, self._waits = begin, drip, every, waits
+        self._ended = threading.Event()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            try:
+                if self._waits:
+                    connection.recv(65536)
+                connection.sendall(self._begin)
+                while not self._ended.wait(self._every):
+                    connection.sendall(self._drip)
+            except OSError:
+                pass  # the client has gone: it should
 
     def __exit__(self, *exc_info):
-        self._listener.close()
+        self._ended.set()
+        super().__exit__()
+
+
+class DeadAddress(Server):
+    """An address of this machine that never accepts: its queue of connections is full."""
+
+    def __init__(self):
+        super().__init__()
+        self._listener.listen(0)
+        address = self._listener.getsockname()
+        self.info = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)]
+        self._waiting = []
+        for _ in range(20):
+            waiting = socket.socket()
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+            self._waiting.append(waiting)
+        time.sleep(0.05)
+
+    def __exit__(self, *exc_info):
+        for waiting in self._waiting:
+            waiting.close()
+        super().__exit__()
 
 
 class LateServer:
@@ -96,8 +165,11 @@ class TunnelProxy:
             while b"\r\n\r\n" not in head:
                 head += near.recv(65536)
             self.asked.append(head.decode("latin-1"))
-            near.sendall(self._answer)
-            if b" 200 " not in self._answer:
+            try:
+                near.sendall(self._answer)
+            except OSError:
+                return  # the client has enough of it
+            if self._answer != b"HTTP/1.1 200 OK\r\n\r\n":
                 return
             with socket.create_connection(self._target) as far:
                 back = threading.Thread(target=self._copy, args=(far, near), daemon=True)

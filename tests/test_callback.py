@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import facecert
 from facecert import CallbackError, InvalidParameter, parse_callback
+from facecert.redact import Private
 from facecert.callback import Callback, check_secrets, check_token, make_token, url_with_order
 
 SECRET = "a secret of sixteen and more"
@@ -173,28 +174,28 @@ def test_whose_order_a_callback_is_about(order, token_of, asked, fits):
     callback = Callback(ID, True, token_of and make_token(SECRET, token_of), order)
     for certify_id in (None, ID):
         if fits:
-            callback.check([SECRET], asked, certify_id)
+            callback.check(Private(SECRET), asked, certify_id)
         else:
             with pytest.raises(CallbackError):
-                callback.check([SECRET], asked, certify_id)
+                callback.check(Private(SECRET), asked, certify_id)
     with pytest.raises(CallbackError, match="another verification"):
-        callback.check([SECRET], asked, "cd" * 16)
+        callback.check(Private(SECRET), asked, "cd" * 16)
 
 
 def test_a_callback_that_names_its_order_needs_nothing_else():
-    Callback(ID, True, make_token(SECRET, "order1"), "order1").check([SECRET])
+    Callback(ID, True, make_token(SECRET, "order1"), "order1").check(Private(SECRET))
 
 
 def test_without_a_secret_a_callback_is_checked_by_its_certify_id():
     callback = Callback(ID, True, "any", "order1")
-    callback.check([], None, ID)
-    callback.check([], "order1", ID)
+    callback.check(Private(), None, ID)
+    callback.check(Private(), "order1", ID)
     with pytest.raises(CallbackError, match="another verification"):
-        callback.check([], None, "cd" * 16)
+        callback.check(Private(), None, "cd" * 16)
     with pytest.raises(CallbackError, match="another order"):
-        callback.check([], "order2", ID)
+        callback.check(Private(), "order2", ID)
     with pytest.raises(InvalidParameter) as caught:
-        callback.check([], "order1")
+        callback.check(Private(), "order1")
     assert caught.value.field == "callback_secret"
 
 
@@ -356,7 +357,7 @@ def test_the_secret_is_not_shown(sandbox, everything=None):
 def test_settings_take_several_secrets():
     both = "a" * 16 + " " + "b" * 16
     arguments = facecert.settings.from_environment({"FACECERT_CALLBACK_SECRET": both})
-    assert facecert.Client(**arguments)._callback_secrets == ("a" * 16, "b" * 16)
+    assert facecert.Client(**arguments)._callback_secrets.value == ("a" * 16, "b" * 16)
 
 
 def test_bug_a_url_with_an_order_of_its_own_never_had_a_genuine_callback(sandbox, keeper, person):
@@ -388,4 +389,4 @@ def test_bug_a_secret_of_undecodable_bytes_was_in_the_error():
 def test_bug_an_order_that_is_no_unicode_ended_in_a_unicode_error():
     callback = parse_callback({"certifyId": ID, "passed": "T", "CallbackToken": "tok"})
     with pytest.raises(CallbackError):
-        callback.check([SECRET], outer_order_no="\udcff")
+        callback.check(Private(SECRET), outer_order_no="\udcff")

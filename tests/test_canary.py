@@ -81,22 +81,18 @@ def everything_shown(monkeypatch):
 
 def show_error(shown, error):
     """Everything a log, a debug page, a crash reporter or a queue would make of an error."""
-    frames = traceback.TracebackException(
-        type(error), error, error.__traceback__, capture_locals=True
-    )
-    own_frames = [frame for frame in frames.stack if not frame.filename.endswith("test_canary.py")]
-    for frame in own_frames:
-        print(frame.name, frame.locals, file=shown)
     logging.getLogger("app").exception("it failed", exc_info=error)
-    link = error
-    while link is not None:
+    todo, seen = [error], set()
+    while todo:
+        link = todo.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
         print(str(link), repr(link), link.args, vars(link), file=shown)
-        if link is not error:
-            assert link.__traceback__ is None
-        link = link.__cause__ or link.__context__
-    assert all(
-        link is None or link.__traceback__ is None for link in (error.__cause__, error.__context__)
-    )
+        for frame, _ in traceback.walk_tb(link.__traceback__):
+            if frame.f_code.co_filename != __file__:
+                print(frame.f_code.co_name, frame.f_locals, file=shown)
+        todo += [link.__cause__, link.__context__]
 
 
 @pytest.mark.parametrize("encrypt", [False, True])
@@ -159,7 +155,7 @@ def test_personal_data_and_secrets_are_in_the_body_only(
             assert not any(spelling in fields for spelling in spellings(NAME))
             assert not any(spelling in fields for spelling in spellings(NUMBER))
     text = shown.getvalue()
-    assert "urllib3.connectionpool" in text and "it failed" in text and "facecert" in text
+    assert "it failed" in text and "facecert" in text
     assert found_in(text) == []
 
 
@@ -224,7 +220,7 @@ def test_no_name_stays_on_any_object(sandbox):
             todo += gc.get_referents(thing)
             assert not (isinstance(thing, str) and NAME in thing)
             assert not (isinstance(thing, bytes) and NAME.encode() in thing)
-    assert len(seen) > 100
+    assert len(seen) > 30
 
 
 @pytest.mark.parametrize(
@@ -275,10 +271,15 @@ def test_the_chain_of_causes_is_kept_but_not_its_frames(sandbox, client):
     sandbox.fail("cut", times=3)
     with pytest.raises(facecert.NoAnswer) as caught:
         client.init(cert_name=NAME, cert_no=NUMBER)
-    assert caught.value.__cause__ is not None
-    assert caught.value.__cause__.__traceback__ is None
     names = [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
-    assert names[-1] == "init"
+    assert {"init", "call", "attempt", "post"} <= set(names)
+    for error in (caught.value, caught.value.__cause__):
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        ours = [frame for frame in frames if "facecert/" in frame.f_code.co_filename]
+        # The decorator's own frame was alive when it emptied the others.
+        assert all(
+            not frame.f_locals for frame in ours if frame.f_code.co_name != "entrance"
+        )
 
 
 def test_the_sandboxs_pages_mask_name_and_number(sandbox, client):

@@ -344,15 +344,14 @@ def test_a_client_can_be_used_after_close(client, person):
 
 
 def test_bug_close_left_the_connections_open(client, person):
-    """And urllib3 2 held them, as long as the process lived, by a pool that they referred to."""
+    """urllib3 2 held them, as long as the process lived, by a pool that they referred to."""
     client.init(**person)
-    (pool,) = client._gateway.wire._pools.values()
-    (connection,) = [one for one in pool.pool.queue if one is not None]
-    assert connection.sock is not None
+    (connection,) = client._gateway.http._kept._idle
+    assert connection._socket.fileno() >= 0
     client.close()
-    assert connection.sock is None
-    dead = weakref.ref(pool)
-    del pool
+    assert connection._socket.fileno() == -1
+    dead = weakref.ref(connection)
+    del connection
     gc.collect()
     assert dead() is None
 

@@ -1,5 +1,6 @@
 import copy
 import inspect
+import json
 import pickle
 import re
 
@@ -23,11 +24,12 @@ ALL = [
         copy.deepcopy,
         lambda error: pickle.loads(pickle.dumps(error)),
         lambda error: pickle.loads(pickle.dumps(error, 2)),
+        lambda error: type(error)(*json.loads(json.dumps(error.args))),
     ],
 )
 def test_survives_pickle_and_copy(cls, again):
     error = cls("words", code="A.B", request_id="R-1", outcome="unknown", retryable=True)
-    error.outer_order_no = "order1"
+    error.add_evidence(outer_order_no="order1")
     twin = again(error)
     assert type(twin) is cls
     assert str(twin) == str(error) and twin.args == error.args
@@ -51,7 +53,7 @@ def test_the_builtin_parents():
 
 def test_str_begins_with_code_and_request_id():
     error = errors.ServiceError("Words.", code=402, request_id="R-1", service_message="超出")
-    assert str(error) == "402 (RequestId R-1): Words. It said: 超出"
+    assert str(error) == "402 (RequestId R-1): Words. Message: 超出"
     assert str(errors.NoAnswer("Words.")) == "Words."
     assert str(errors.FacecertError()) == ""
 
@@ -62,5 +64,23 @@ def test_an_unknown_outcome_names_the_order():
 
 
 def test_evidence_must_be_an_attribute_of_the_class():
-    with pytest.raises(TypeError):
-        errors.NoAnswer("Words.", http_status=500)
+    for wrong in ({"http_status": 500}, {"args": ()}, {"add_evidence": 1}, {"_carries": 1}):
+        with pytest.raises(TypeError):
+            errors.NoAnswer("Words.", **wrong)
+
+
+@pytest.mark.parametrize("cls", ALL)
+def test_evidence_of_another_release_is_ignored_where_it_is_unknown(cls):
+    error = cls("words", {"outcome": "unknown", "of_tomorrow": 1, "args": 2, "__class__": 3})
+    assert error.outcome == "unknown" and error.args == ("words", {"outcome": "unknown"})
+
+
+def test_evidence_changes_in_the_attribute_and_in_args():
+    error = errors.NoAnswer("words", outer_order_no="a")
+    error.add_evidence(outer_order_no="b", retryable=False)
+    assert (error.outer_order_no, error.retryable) == ("b", False)
+    assert error.args == ("words", {"outer_order_no": "b", "retryable": False})
+
+
+def test_a_dependency_errors_msg_is_its_message():
+    assert errors.DependencyError("words", code="A").msg == "words"

@@ -55,5 +55,5 @@ def test_bug_ciphertext_from_a_database_is_an_ordinary_str(field, encrypted):
 
 def test_everything_given_and_sent_is_private_and_nothing_is_shown():
     who = make(" " + NAME, NUMBER, encrypted=True)
-    assert {" " + NAME, NAME, NUMBER, who.name, who.number} == set(who.private)
+    assert {" " + NAME, NAME, NUMBER, who.name, who.number} == set(who.private.value)
     assert repr(who) == "<Person>"

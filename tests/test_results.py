@@ -1,13 +1,14 @@
 import copy
+import json
 import pickle
 from datetime import datetime, timezone
 
 import pytest
 from conftest import NUMBER
 
-from facecert import results
-from facecert.transport.answers import Answer
+from facecert.results import Answer, InitResult, QueryResult, parse_time, time_text
 from facecert.errors import BadAnswer
+from facecert.redact import Private
 
 EXPIRES = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)
 ID = "ab" * 16
@@ -19,11 +20,11 @@ def answer(**data):
 
 def opened(**data):
     given = dict({"certifyId": ID, "certifyUrl": "https://x/y"}, **data)
-    return results.read_init(answer(**given), outer_order_no="order1", expires_at=EXPIRES)
+    return InitResult.read(answer(**given), outer_order_no="order1", expires_at=EXPIRES)
 
 
 def asked(**data):
-    return results.read_query(answer(**data), certify_id=ID)
+    return QueryResult.read(answer(**data), certify_id=ID)
 
 
 def test_init_result():
@@ -69,16 +70,16 @@ def test_an_id_without_a_url_is_not_lost():
 
 
 def test_an_id_that_repeats_the_number_is_not_shown():
-    echo = Answer({"Code": 200, "Data": {"certifyId": NUMBER, "certifyUrl": "u"}}, (NUMBER,))
+    echo = Answer({"Code": 200, "Data": {"certifyId": NUMBER, "certifyUrl": "u"}}, Private(NUMBER))
     with pytest.raises(BadAnswer) as caught:
-        results.read_init(echo, outer_order_no="o", expires_at=EXPIRES)
+        InitResult.read(echo, outer_order_no="o", expires_at=EXPIRES)
     assert NUMBER not in repr(vars(caught.value))
 
 
 def test_bug_short_names_made_ids_look_private():
     envelope = {"RequestId": "R-1", "Code": 200, "Data": {"certifyId": ID, "certifyUrl": "u"}}
-    result = results.read_init(
-        Answer(envelope, ("Ab", "1")), outer_order_no="o", expires_at=EXPIRES
+    result = InitResult.read(
+        Answer(envelope, Private("Ab", "1")), outer_order_no="o", expires_at=EXPIRES
     )
     assert (result.certify_id, result.request_id) == (ID, "R-1")
 
@@ -122,7 +123,7 @@ def test_what_is_shown():
 
 def test_a_bad_answer_says_what_is_missing():
     for ask, missing in ((opened, "certifyId and certifyUrl"), (asked, "passed")):
-        with pytest.raises(BadAnswer, match=r"answered 200 without %s\." % missing) as caught:
+        with pytest.raises(BadAnswer, match=r"returned Code 200 without %s\." % missing) as caught:
             ask(**({"certifyUrl": None} if ask is opened else {}))
         error = caught.value
         assert (error.http_status, error.request_id, error.certify_id) == (200, "R-1", ID)
@@ -133,3 +134,36 @@ def test_everything_that_was_read_is_kept():
     assert (result.certify_id, result.request_id) == (ID, "R-1")
     assert (result.identity_info, result.material_info) == ({"a": 1}, [2])
     assert result.raw["Data"]["other"] == "kept"
+
+
+@pytest.mark.parametrize("result", [opened(), asked(passed="T", materialInfo={"a": [1]})])
+def test_a_dict_of_a_result_survives_json(result):
+    fields = json.loads(json.dumps(result.as_dict()))
+    assert type(result).from_dict(dict(fields, unknown=1)) == result
+    del fields["certify_id"]
+    with pytest.raises(TypeError, match="certify_id"):
+        type(result).from_dict(fields)
+
+
+@pytest.mark.parametrize(
+    "text, moment",
+    [
+        ("2026-11-24T12:30:00Z", EXPIRES),
+        ("2026-11-24T20:30:00+08:00", EXPIRES),
+        ("2026-11-24T20:30:00.000001+0800", EXPIRES.replace(microsecond=1)),
+        ("2026-11-24T12:30:00", None),
+        ("2026-13-24T12:30:00Z", None),
+        ("now", None),
+    ],
+)
+def test_times_are_read_with_their_zone(text, moment):
+    if moment is None:
+        with pytest.raises(ValueError):
+            parse_time(text)
+    else:
+        assert parse_time(text) == moment and parse_time(time_text(moment)) == moment
+
+
+def test_a_result_without_a_field_says_which():
+    with pytest.raises(TypeError, match="certify_url"):
+        InitResult("id", outer_order_no="o", expires_at=EXPIRES)

@@ -5,10 +5,10 @@ from typing import Any, Optional, Tuple, Union
 
 from ..client import Client
 from ..errors import FacecertError
-from ..params import check_stored_id
+from ..params import check_certify_id
 from ..transport.retry import Stopped
 from .rate import Rate
-from ..redact import forget_frames
+from ..redact import empty_frames
 from .outcome import Outcome
 
 try:
@@ -42,7 +42,7 @@ class Desk:
         except Stopped:
             pass
         except BaseException as error:  # carried over to the thread that iterates
-            forget_frames(error)
+            empty_frames(error)
             last_word = error
         self.outcomes.put(last_word)
 
@@ -55,12 +55,12 @@ class Desk:
         except Stopped:
             raise
         except FacecertError as error:
-            forget_frames(error)
+            empty_frames(error)
             failure = error
         return Outcome(certify_id, answer, failure, asked_at, position)
 
 
 def _read(item: Any) -> Tuple[str, Optional[str]]:
     if isinstance(item, (tuple, list)) and len(item) == 2:
-        return check_stored_id(item[0]), item[1]
-    return check_stored_id(item), None
+        return check_certify_id(item[0], 20), item[1]
+    return check_certify_id(item, 20), None

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
 from .ids import FileId
-from ..params import check_stored_id
+from ..params import check_certify_id
 from .many import Batch, query_many
 from .outcome import Outcome
 from .output import Results
@@ -117,7 +117,7 @@ def _fresh(
 
 def _may_be_id(certify_id: str) -> bool:
     try:
-        return bool(check_stored_id(certify_id))
+        return bool(check_certify_id(certify_id, 20))
     except InvalidParameter:
         return False
 

@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple
 
 import click
 
-from ..params import check_stored_id
+from ..params import check_certify_id
 from ..ledger.bill import CHINA, Bill
 from ..errors import InvalidParameter
 from ..batch.ids import read_ids
@@ -211,7 +211,7 @@ def _billed_ids(file: str) -> Iterator[str]:
         # A line without an id is a sum, or a remark.
         if line.certify_id:
             try:
-                yield check_stored_id(line.certify_id)
+                yield check_certify_id(line.certify_id, 20)
             except InvalidParameter as error:
                 raise InvalidParameter("line %d of the bill: %s" % (line.line, error), field="file")
 

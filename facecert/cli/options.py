@@ -26,7 +26,7 @@ def connect(scene_id: Optional[str] = None) -> Client:
         client = Client.from_environment()
     except InvalidParameter as error:
         if not error.field.startswith("FACECERT_"):
-            error.field = "FACECERT_%s" % error.field.upper()
+            error.add_evidence(field="FACECERT_%s" % error.field.upper())
         raise
     if scene_id is not None:
         client.scene_id = check_scene_id(scene_id)

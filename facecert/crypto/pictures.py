@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Optional, Union
 
 from ..errors import DependencyError, InvalidParameter
+from ..redact import guarded
 
 VARIABLE = "FACECERT_PICTURE_PUBLIC_KEY"
 
@@ -45,6 +46,7 @@ class PictureKey:
         return PictureKey.restore, (self.store(),)
 
     @classmethod
+    @guarded
     def generate(
         cls, rsa_public_key: Union[str, bytes, None] = None, *, bits: int = 256
     ) -> "PictureKey":
@@ -60,7 +62,7 @@ class PictureKey:
             InvalidParameter: the RSA key is missing or wrong, or ``bits`` is another number.
         """
         if bits not in (128, 256):
-            raise InvalidParameter("bits must be 128 or 256", field="bits")
+            raise InvalidParameter.about("bits", "must be 128 or 256")
         field = "rsa_public_key" if rsa_public_key else VARIABLE
         public_key = _public_key(rsa_public_key or os.environ.get(VARIABLE, ""), field)
         secret = os.urandom(32) if bits == 256 else _random_text(16)
@@ -73,6 +75,7 @@ class PictureKey:
         return "%s.%s" % (base64.b64encode(self._secret).decode("ascii"), self.enc_token)
 
     @classmethod
+    @guarded
     def restore(cls, stored: str) -> "PictureKey":
         """Return the key that ``store`` made a text of.
 
@@ -84,9 +87,9 @@ class PictureKey:
         secret = _from_base64(encoded)
         if secret is not None and len(secret) in (16, 32) and len(enc_token) == 344:
             return cls(secret, enc_token)
-        del stored, text, encoded, enc_token, secret  # a crash report shows these
-        raise InvalidParameter("stored is not what PictureKey.store() returned", field="stored")
+        raise InvalidParameter.about("stored", "is not what PictureKey.store() returned")
 
+    @guarded
     def decrypt(
         self, data: Union[str, bytes], *, mode: str = "ECB", iv: Optional[bytes] = None
     ) -> bytes:
@@ -104,20 +107,20 @@ class PictureKey:
         is_text = isinstance(data, str)
         ciphertext = _from_base64(data) if is_text else _bytes(data)
         if mode not in ("ECB", "CBC"):
-            raise InvalidParameter("mode must be ECB or CBC", field="mode")
+            raise InvalidParameter.about("mode", "must be ECB or CBC")
         library = _library()
         if mode == "ECB" and iv is None:
             chaining = library.ciphers.modes.ECB()
         elif mode == "CBC" and isinstance(iv, bytes) and len(iv) == 16:
             chaining = library.ciphers.modes.CBC(iv)
         else:
-            raise InvalidParameter("iv must be 16 bytes with CBC, and absent with ECB", field="iv")
+            raise InvalidParameter.about("iv", "must be 16 bytes with CBC, and absent with ECB")
         aes = library.ciphers.algorithms.AES(self._secret)
         cipher = library.ciphers.Cipher(aes, chaining, backend=library.backend)
         picture = _opened(cipher, library.padding.PKCS7(128).unpadder(), ciphertext or b"")
         if picture is None:
-            raise InvalidParameter(
-                "data was not encrypted with this key in this mode, or not whole", field="data"
+            raise InvalidParameter.about(
+                "data", "was not encrypted with this key in this mode, or not whole"
             )
         return picture
 
@@ -188,8 +191,8 @@ def _public_key(given: Union[str, bytes], field: str) -> Any:
         pass
     is_rsa = isinstance(key, library.asymmetric.rsa.RSAPublicKey)
     if key is None or not is_rsa or key.key_size != RSA_BITS or not _can_encrypt(key):
-        raise InvalidParameter(
-            "%s must be an RSA public key of 2048 bits, as PEM or as Base64" % field, field=field
+        raise InvalidParameter.about(
+            field, "must be an RSA public key of 2048 bits, as PEM or as Base64"
         )
     return key
 

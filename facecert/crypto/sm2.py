@@ -10,13 +10,12 @@ used: it draws nonces from ``random``, damages keys and checks nothing.
 import base64
 import os
 import re
-import sys
 from functools import lru_cache
 from typing import Any, Callable, Iterable, Optional, Union
 
 from ._curve import Curve, Point
 from ..errors import DependencyError, InvalidParameter
-from ..redact import LONE_SURROGATE, forget_frames
+from ..redact import LONE_SURROGATE, guarded
 
 #: The service's public key, compressed (help.aliyun.com 437912).
 PUBLISHED_KEY = "02cd77e007bdc86eeaf9a479ba7a2c22bc0a517ccb3a6975c3f94b4ac93347dea6"
@@ -79,7 +78,7 @@ class PublicKey(Point):
 
     def __new__(cls, x: int, y: int) -> "PublicKey":
         if not curve().contains(x, y):
-            raise InvalidParameter("sm2_public_key is not on the curve", field="sm2_public_key")
+            raise InvalidParameter.about("sm2_public_key", "is not on the curve")
         return super().__new__(cls, x, y)
 
     @classmethod
@@ -99,16 +98,14 @@ class PublicKey(Point):
         """
         match = re.fullmatch(_KEY, text) if isinstance(text, str) else None
         if not match:
-            raise InvalidParameter(
-                "%s must be 66, 128 or 130 hexadecimal digits" % field, field=field
-            )
+            raise InvalidParameter.about(field, "must be 66, 128 or 130 hexadecimal digits")
         parity, first, last = match.groups()
         x, y, sm2 = int(first or last, 16), int(last, 16), curve()
         if not first:
             y = pow((x * x + sm2.a) * x + sm2.b, (sm2.p + 1) // 4, sm2.p)
             y = y if y % 2 == int(parity) % 2 else sm2.p - y
         if not sm2.contains(x, y):
-            raise InvalidParameter("%s is not on the curve" % field, field=field)
+            raise InvalidParameter.about(field, "is not on the curve")
         return cls(x, y)
 
 
@@ -122,13 +119,12 @@ class Ciphertext(str):
         InvalidParameter: it is something else, or C1 is no point of the curve.
     """
 
+    @guarded
     def __new__(cls, value: str) -> "Ciphertext":
         text = value.strip() if isinstance(value, str) else ""
-        del value  # a crash report shows this frame's variables
         if is_ciphertext(text):
             return super().__new__(cls, text)
-        del text
-        raise InvalidParameter("ciphertext is not an SM2 ciphertext", field="ciphertext")
+        raise InvalidParameter.about("ciphertext", "is not an SM2 ciphertext")
 
     def __repr__(self) -> str:
         return "Ciphertext(<%d bytes>)" % (len(self) // 4 * 3 - self.count("="))
@@ -146,6 +142,7 @@ def is_ciphertext(text: str) -> bool:
     return exact and len(raw) >= 98 and raw[0] == 4 and curve().contains(x, y)
 
 
+@guarded
 def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Ciphertext:
     """Encrypt a text for the service; every call gives another ciphertext.
 
@@ -159,14 +156,7 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
     Raises:
         InvalidParameter: text is blank, no str or not valid Unicode, or the key is wrong.
     """
-    outer = sys.exc_info()[1]
-    try:
-        return text if isinstance(text, Ciphertext) else _sealed(text, public_key)
-    except BaseException as error:
-        forget_frames(error, outer)
-        raise error
-    finally:
-        del text  # a crash report shows this frame's variables
+    return text if isinstance(text, Ciphertext) else _sealed(text, public_key)
 
 
 def published_key() -> PublicKey:
@@ -185,7 +175,7 @@ def _sealed(text: str, public_key: Union[PublicKey, str, None]) -> Ciphertext:
     import secrets
 
     if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
-        raise InvalidParameter("text must be Unicode text that is not blank", field="text")
+        raise InvalidParameter.about("text", "must be Unicode text that is not blank")
     key = public_key
     if key is None:
         key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)

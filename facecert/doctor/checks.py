@@ -67,14 +67,14 @@ def check_endpoint(case: Case) -> Iterator[Finding]:
         kind = "on this machine, a sandbox" if is_loopback(endpoint) else "another host"
         words = "%s is %s: this is not Alibaba Cloud."
         yield Finding("endpoint", WARNING, words % (endpoint, kind), "unset FACECERT_ENDPOINT")
-    from ..transport.pool import ca_variable, open_pool, proxy_address
+    from ..transport.connect import ca_variable, proxy_address, tls_context
 
     proxy = proxy_address(endpoint)
     if proxy:
         words = "The connection goes through the proxy %s, from HTTPS_PROXY or ALL_PROXY." % proxy
         yield Finding("endpoint", OK, words)
     # Reads the CA bundle; raises what names the variable.
-    open_pool(endpoint).close()
+    tls_context()
     variable = ca_variable()
     if variable:
         yield Finding("endpoint", OK, "Certificates are judged by the bundle in %s." % variable)

@@ -1,14 +1,15 @@
 """The doctor's look at the way to the endpoint: name, TLS, and the clock at the other end."""
 
 import socket
+import ssl
 import time
-from typing import Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
-from ..transport.answers import Reply, skew_seconds
+from ..transport.answers import Response, skew_seconds
 from ..errors import ConnectionFailed, FacecertError
 from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
-from ..redact import presentable
+from ..redact import Private
 from ..links import is_loopback
 
 #: Seconds for each name and each connection; the operator waits.
@@ -23,7 +24,7 @@ SET_CLOCK = "timedatectl set-ntp true (a container takes the time from its host:
 
 def check_dns(case: Case) -> Iterator[Finding]:
     """Whether the endpoint's name, or the proxy's, has an address."""
-    from ..transport.pool import proxy_address
+    from ..transport.connect import proxy_address
 
     proxy = proxy_address(case.endpoint)
     host = urlsplit(proxy or case.endpoint).hostname or ""
@@ -62,7 +63,7 @@ def check_tls(case: Case) -> Iterator[Finding]:
         return
     words = "HTTP %d came back to an empty, unsigned request" % reply.status
     if endpoint.startswith("https://"):
-        from ..transport.pool import ca_variable
+        from ..transport.connect import ca_variable
 
         words += "; the certificate is good, going by %s" % (ca_variable() or "certifi's bundle")
     else:
@@ -95,15 +96,15 @@ def check_clock(case: Case) -> Iterator[Finding]:
         yield Finding("clock", OK, words + ".")
 
 
-def _ask(endpoint: str) -> Reply:
+def _ask(endpoint: str) -> Response:
     """Send a request with nothing in it; the gateway refuses it, which is an answer."""
-    from ..transport.http import Wire
+    from ..transport.http import Form, Http
 
-    wire = Wire(endpoint, connect_timeout=PATIENCE, read_timeout=PATIENCE)
+    http = Http(endpoint, connect_timeout=PATIENCE, read_timeout=PATIENCE)
     try:
-        return wire.post(b"")
+        return http.post(Form(b""))
     finally:
-        wire.close()
+        http.close()
 
 
 def _way_out(endpoint: str) -> str:
@@ -121,11 +122,11 @@ class _Certificate(NamedTuple):
 
 def _certificate_refused(case: Case, error: ConnectionFailed) -> Optional[Finding]:
     """Tell why TLS failed from the certificate that is shown; None when it is not about TLS."""
-    from ..transport.pool import ca_variable, is_about_tls, presented_certificate
+    from ..transport.connect import ca_variable, is_about_tls
 
     if not is_about_tls(error.__cause__):
         return None
-    der = presented_certificate(case.endpoint, PATIENCE)
+    der = _presented(case.endpoint)
     if der is None:
         words = str(error) + " What answers shows no certificate: it is not the service."
         return Finding("tls", PROBLEM, words, "correct FACECERT_ENDPOINT or HTTPS_PROXY")
@@ -154,6 +155,25 @@ def _certificate_refused(case: Case, error: ConnectionFailed) -> Optional[Findin
     )
 
 
+def _presented(endpoint: str) -> Optional[bytes]:
+    """Return the certificate (DER) that an ``https://`` endpoint presents, without verifying it.
+
+    No request is sent. None: there was no connection, or the peer does not speak TLS.
+    """
+    from ..transport.connect import open_socket
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        connection: Any = open_socket(endpoint, context, PATIENCE)
+    except (OSError, ValueError):
+        return None
+    with connection:
+        certificate: Optional[bytes] = connection.getpeercert(binary_form=True)
+        return certificate
+
+
 def _read(der: bytes) -> _Certificate:
     # Late: cryptography is not cheap, and may be what is missing.
     from cryptography import x509
@@ -164,7 +184,7 @@ def _read(der: bytes) -> _Certificate:
         moment = getattr(certificate, name + "_utc", None) or getattr(certificate, name)
         moments.append(_epoch(moment.timetuple()))
     names: Tuple[str, ...] = tuple(
-        (presentable(name.rfc4514_string(), ()) or "nobody")[:200]
+        (Private().shown(name.rfc4514_string()) or "nobody")[:200]
         for name in (certificate.subject, certificate.issuer)
     )
     return _Certificate(names[0], names[1], moments[0], moments[1])

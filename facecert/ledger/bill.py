@@ -7,7 +7,7 @@ from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
 from .database import RowExists
 from ..errors import InvalidParameter
-from ..params import check_stored_id
+from ..params import check_certify_id
 from .store import Ledger
 from ..lifecycle import FINAL, GRACE, OPENED
 from .schema import Entry, bill_lines
@@ -62,7 +62,7 @@ class Bill:
         new = 0
         source = iter(certify_ids)
         while True:
-            lines = [check_stored_id(one, shortest=1) for one in islice(source, _LINES)]
+            lines = [check_certify_id(one) for one in islice(source, _LINES)]
             if not lines:
                 return new
             added: Optional[int] = None

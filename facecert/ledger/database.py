@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator
 
 from ..errors import DependencyError, InvalidParameter, LedgerError
 from .forks import sqlite_files
-from ..redact import forget_frames
+from ..redact import empty_frames
 from .schema import metadata
 
 # Below tables, which says what to do where SQLAlchemy is missing.
@@ -47,7 +47,7 @@ class Database:
         try:
             self._url = _read_url(url)
         except InvalidParameter as error:
-            forget_frames(error, outer)
+            empty_frames(error, outer)
             raise error
         finally:
             # A crash report shows this frame's variables, and there may be a password.
@@ -122,7 +122,7 @@ def _as_ledger_error(done: str) -> Iterator[None]:
     except IntegrityError as error:
         raise RowExists from error
     except SQLAlchemyError as error:
-        forget_frames(error, outer)  # SQLAlchemy's and the driver's hold the password
+        empty_frames(error, outer)  # SQLAlchemy's and the driver's hold the password
         said = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
         raise LedgerError(
             "The ledger could not be %s: %s. Nothing is wrong with the service; look after the"

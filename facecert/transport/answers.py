@@ -1,14 +1,12 @@
-"""Reading the envelope of an answer leniently, and turning a refusal into its error.
+"""From a response to a decoded answer, or to the error that says why there is none.
 
-Sources disagree about the envelope, so its keys are taken in any case, ``Code`` as a number or a
-string, ``Data`` as an object, a JSON string or null; unknown keys are kept. The numeric Codes are
-those of help.aliyun.com 181863 and of its siblings on the same gateway, the dotted names those of
-48054.
+The numeric Codes are those of help.aliyun.com 181863 and of its siblings on the same gateway, the
+dotted names those of 48054.
 """
 
 import re
 from datetime import timezone
-from typing import Any, Dict, Mapping, NamedTuple, Optional, Tuple, Type
+from typing import Any, Dict, NamedTuple, Optional, Tuple, Type
 
 from ..errors import (
     REFUSED,
@@ -21,12 +19,15 @@ from ..errors import (
     SignatureError,
     Throttled,
 )
-from ..redact import presentable, repeats
-from ..results import Answer, mapping, pick, shown_id, text_of
+from ..redact import WITHHELD, Private
+from ..results import Answer
+
+#: A code that may be shown: a dotted name, or 1 to 6 digits.
+_CODE = "[A-Za-z][A-Za-z0-9._]{0,63}|-?[0-9]{1,6}"
 
 
-class Reply(NamedTuple):
-    """One HTTP answer as it came in. Its repr shows nothing of the body."""
+class Response(NamedTuple):
+    """One HTTP response as it was received. Its repr shows nothing of the body."""
 
     status: int
     body: bytes
@@ -35,7 +36,7 @@ class Reply(NamedTuple):
     received_at: float = 0.0
 
     def __repr__(self) -> str:
-        return "<Reply HTTP %d, %d bytes>" % (self.status, len(self.body))
+        return "<Response HTTP %d, %d bytes>" % (self.status, len(self.body))
 
 
 #: Code -> (what it means and what to do, outcome). Any other Code may hide a success.
@@ -51,8 +52,8 @@ SERVICE_CODES: Dict[int, Tuple[str, str]] = {
         " console.",
         REFUSED,
     ),
-    404: ("The service fin_face_verify is not known at this endpoint. Check endpoint.", REFUSED),
-    500: ("The service failed inside.", UNKNOWN),
+    404: ("This endpoint does not know the service fin_face_verify. Check endpoint.", REFUSED),
+    500: ("Internal service error.", UNKNOWN),
     501: (
         "The service could not process the request; seen when SM2 ciphertext does not decrypt."
         " Check the public key.",
@@ -66,7 +67,7 @@ GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
     (
         "SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*",
         SignatureError,
-        "AccessKey id, secret and STS token do not fit together, or are not active. Check the"
+        "AccessKey id, secret and STS token do not match, or are not active. Check the"
         " credentials.",
     ),
     (r"InvalidTimeStamp\.Expired", ClockSkew, "This machine's clock is off; have NTP set it."),
@@ -87,95 +88,87 @@ GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
 MAYBE_DONE = "SignatureNonceUsed|InternalError.*|UnknownError.*|ServiceUnavailable.*"
 
 
-def read(reply: Reply, private: Tuple[str, ...] = ()) -> Answer:
+def read(response: Response, private: Optional[Private] = None) -> Answer:
     """Return the answer of a call that the service answered with Code 200.
 
     Args:
-        private: texts that must not be shown; a message that repeats one is withheld.
+        private: texts that must not be shown.
 
     Raises:
         ServiceError: another number as Code.
-        GatewayError: a refusal by the gateway (or a kind of it).
-        BadAnswer: neither; a proxy's page or half an answer.
+        GatewayError: a refusal by the gateway (or a subclass).
+        BadAnswer: neither; a proxy's page or a cut-off response.
     """
-    envelope = mapping(reply.body)
-    code = pick(envelope, "Code")
-    if isinstance(code, str):
-        code = code.strip()
-        if re.fullmatch("-?[0-9]{1,18}", code):
-            code = int(code)
-    if type(code) is int and abs(code) > 999999 and repeats(str(code), private):
-        # A document's number, which is no Code.
-        code = str(code)
-    if type(code) is int and 200 <= reply.status < 300:
+    answer = Answer(response.body, private)
+    code = answer.code
+    if code is None:
+        raise BadAnswer(
+            "HTTP %d came without the service's JSON: a proxy on the way, a wrong endpoint, or a"
+            " response that was cut off." % response.status,
+            http_status=response.status,
+            retry_after=_retry_after(response),
+        )
+    # A longer number is no Code: it may be a document number.
+    if isinstance(code, int) and 200 <= response.status < 300 and abs(code) <= 999999:
         if code == 200:
-            return Answer(envelope, private)
-        raise _service_error(code, envelope, private)
-    if type(code) is int or (isinstance(code, str) and code):
-        raise _gateway_error(str(code), envelope, reply, private)
-    raise BadAnswer(
-        "HTTP %d came without the service's JSON: a proxy between here and there, a wrong"
-        " endpoint, or an answer that was cut off." % reply.status,
-        http_status=reply.status,
-        retry_after=_retry_after(reply),
-    )
+            return answer
+        raise _service_error(code, answer)
+    raise _gateway_error(str(code), answer, response)
 
 
-def skew_seconds(reply: Reply) -> Optional[float]:
-    """Return how far this machine's clock is ahead of the answer's Date; None where it has none."""
-    gateways_time = _http_date(reply.date)
-    return None if gateways_time is None else round(reply.received_at - gateways_time)
+def skew_seconds(response: Response) -> Optional[float]:
+    """Return how far this machine's clock is ahead of the Date header; None without one."""
+    gateways_time = _http_date(response.date)
+    return None if gateways_time is None else round(response.received_at - gateways_time)
 
 
-def _service_error(
-    code: int, envelope: Mapping[str, Any], private: Tuple[str, ...]
-) -> ServiceError:
+def _service_error(code: int, answer: Answer) -> ServiceError:
     meaning, outcome = SERVICE_CODES.get(
-        code, ("The service answered with a Code that its documentation does not list.", UNKNOWN)
+        code, ("The service returned a Code that its documentation does not list.", UNKNOWN)
     )
     return ServiceError(
         meaning,
         code=code,
-        request_id=shown_id(envelope, "RequestId", private),
+        request_id=answer.request_id,
         outcome=outcome,
         retryable=code == 500,
-        service_message=presentable(text_of(envelope, "Message"), private),
+        service_message=answer.message,
     )
 
 
-def _gateway_error(
-    code: str, envelope: Mapping[str, Any], reply: Reply, private: Tuple[str, ...]
-) -> FacecertError:
+def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertError:
     evidence: Dict[str, Any] = {
-        "code": presentable(code, private),
-        "request_id": shown_id(envelope, "RequestId", private),
-        "http_status": reply.status,
-        "retry_after": _retry_after(reply),
-        "service_message": presentable(text_of(envelope, "Message"), private),
+        "code": answer.private.shown_name(code, _CODE) or WITHHELD,
+        "request_id": answer.request_id,
+        "http_status": response.status,
+        "retry_after": _retry_after(response),
+        "service_message": answer.message,
     }
     for pattern, kind, meaning in GATEWAY_CODES:
         if re.fullmatch(pattern, code):
             if kind is ClockSkew:
-                evidence["skew_seconds"] = skew_seconds(reply)
+                evidence["skew_seconds"] = skew_seconds(response)
             return kind(meaning, **evidence)
-    if reply.status >= 500 or reply.status == 408 or re.fullmatch(MAYBE_DONE, code):
+    if response.status >= 500 or response.status == 408 or re.fullmatch(MAYBE_DONE, code):
         return GatewayError(
-            "The gateway failed, or had seen this request before.",
+            "The gateway failed, or had received this request before.",
             outcome=UNKNOWN,
             retryable=True,
             **evidence
         )
-    if reply.status < 300:
-        return GatewayError("The answer has a Code of no known kind.", outcome=UNKNOWN, **evidence)
+    if response.status < 300:
+        return GatewayError(
+            "The response has a Code of no known kind.", outcome=UNKNOWN, **evidence
+        )
     return GatewayError("The gateway refused the request.", **evidence)
 
 
-def _retry_after(reply: Reply) -> Optional[float]:
-    """Return the seconds that Retry-After asks for; it holds them, or a date."""
-    if reply.retry_after and re.fullmatch("[0-9]{1,9}", reply.retry_after):
-        return float(reply.retry_after)
-    moment = _http_date(reply.retry_after)
-    return None if moment is None else max(0.0, moment - reply.received_at)
+def _retry_after(response: Response) -> Optional[float]:
+    """Return the seconds of Retry-After, which holds seconds or a date."""
+    if response.retry_after and re.fullmatch("[0-9]{1,9}", response.retry_after):
+        return float(response.retry_after)
+    moment = _http_date(response.retry_after)
+    return None if moment is None else max(0.0, moment - response.received_at)
 
 
 def _http_date(text: Optional[str]) -> Optional[float]:

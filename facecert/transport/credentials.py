@@ -1,20 +1,28 @@
-"""The standard credential chain, or what the caller gives instead, as one consistent snapshot.
+"""The standard credential chain, or what the caller passes instead, as one consistent snapshot.
 
-The generations of ``alibabacloud_credentials`` differ: 1.x (and 0.3.6) hand out a whole credential,
-0.3.2 has three getters, and a ``get_credential(config)`` that means something else.
+The chain begins with the environment, which is read here: importing ``alibabacloud_credentials``
+costs 200 ms and 18 MB in every worker. That package does every other link. Its generations differ:
+1.x (and 0.3.6) return a whole credential, 0.3.2 has three getters, and a ``get_credential(config)``
+that means something else.
 """
 
 import logging
+import os
 import re
-import sys
 import threading
+import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Sequence, Tuple
+from typing import Any, Callable, Iterator, Optional, Sequence
 
-from ..errors import CredentialsError, FacecertError
-from ..redact import forget_frames
+from ..errors import CredentialsError, DependencyError, FacecertError
+from ..redact import Private, empty_frames
 
-#: Loggers that quote signed STS requests and their tokens when something fails.
+ID, SECRET, TOKEN = (
+    "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "ALIBABA_CLOUD_SECURITY_TOKEN",
+)  # fmt: skip
+
+#: Loggers of the package and of its HTTP client that quote signed STS requests and their tokens.
 _QUOTING_LOGGERS = (
     "alibabacloud-tea", "credentials", "urllib3.connection", "urllib3.connectionpool",
     "urllib3.util.retry",
@@ -23,17 +31,19 @@ _QUOTING_LOGGERS = (
 _this_thread = threading.local()
 
 _TRIED = (
-    "looked at ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET (with"
-    " ALIBABA_CLOUD_SECURITY_TOKEN for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
+    "looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
     " ~/.aliyun/config.json and ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
-    " ALIBABA_CLOUD_CREDENTIALS_URI"
+    " ALIBABA_CLOUD_CREDENTIALS_URI" % (ID, SECRET, TOKEN)
 )
 
 
 class Snapshot:
     """AccessKey id, secret and STS token as they belong together at one moment.
 
-    ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it tells.
+    ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it says so.
+
+    Raises:
+        CredentialsError: a part is missing, or is not printable ASCII.
     """
 
     __slots__ = ("access_key_id", "access_key_secret", "security_token", "source")
@@ -54,50 +64,52 @@ class Snapshot:
         return "<Snapshot>"
 
     @property
-    def private(self) -> Tuple[str, ...]:
-        """What must not be shown anywhere."""
-        return (self.access_key_secret, self.security_token or "")
+    def private(self) -> Private:
+        """The texts that must not be shown."""
+        return Private(self.access_key_secret, self.security_token)
 
 
 class Credentials:
-    """Asks the source anew for every attempt, so that rotating STS tokens simply work.
+    """Reads the source anew for every attempt, so that rotating STS tokens work.
 
     Args:
         source: None for the standard chain; or an ``alibabacloud_credentials`` Client of either
-            generation; or anything with ``get_credential()``; or ``(id, secret[, token])``.
+            generation; or any object with ``get_credential()``; or an ``AcsClient`` of the official
+            SDK; or ``(id, secret[, token])``.
+
+    Raises:
+        CredentialsError: it is something else.
     """
 
     def __init__(self, source: Any = None) -> None:
         self._chain = source is None
         fixed = isinstance(source, (tuple, list))
         self._fixed = _fixed(source) if fixed else None
-        self._take = None if source is None or fixed else _reader(source)
+        self._read = None if source is None or fixed else _reader(source)
 
     def __repr__(self) -> str:
         return "<Credentials>"
 
     def snapshot(self) -> Snapshot:
-        """Return what to sign the next attempt with.
+        """Return the credentials that sign the next attempt.
 
         Raises:
             CredentialsError: nothing usable was found, or the source failed.
             DependencyError: ``alibabacloud_credentials`` cannot be imported.
         """
-        if self._fixed is not None:
-            return self._fixed
-        outer = sys.exc_info()[1]
+        snapshot = self._fixed or (_from_environment() if self._chain else None)
+        if snapshot is not None:
+            return snapshot
         try:
             with _hushed():
-                if self._take is None:
-                    from .credential_chain import Client
-
-                    self._take = _reader(Client())
-                return self._take()
+                if self._read is None:
+                    self._read = _reader(_import_chain()())
+                return self._read()
         except FacecertError:
             raise
         except Exception as error:
-            # The chain's words may quote an STS request, whose URL is signed and holds a token.
-            forget_frames(error, outer)
+            # Messages of the chain may quote an STS request, whose URL is signed and has a token.
+            empty_frames(error)
             reason = type(error).__name__
         raise CredentialsError(
             "The standard credential chain found no AccessKey, or could not reach what it found"
@@ -105,6 +117,40 @@ class Credentials:
             if self._chain
             else "The credentials that were passed in could not be read (%s)." % reason
         )
+
+
+def _from_environment() -> Optional[Snapshot]:
+    """Return what the chain's first link finds; with a profile the package decides."""
+    key = os.environ.get(ID, "").strip(), os.environ.get(SECRET, "").strip()
+    if all(key) and os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip() in ("", "default"):
+        return Snapshot(*key, os.environ.get(TOKEN, "").strip(), "environment variable %s" % ID)
+    return None
+
+
+def _import_chain() -> Any:
+    """Import the package's Client without what its import does to the process.
+
+    The import opens two loggers and gives them handlers, one of which prints signed STS requests
+    to stderr.
+    """
+    loggers = [logging.getLogger(name) for name in _QUOTING_LOGGERS[:2]]
+    before = [(logger, list(logger.handlers), logger.level) for logger in loggers]
+    try:
+        with warnings.catch_warnings():
+            # Its dependencies warn of old Pythons; an app may make errors of warnings.
+            warnings.simplefilter("ignore")
+            from alibabacloud_credentials.client import Client
+    except ImportError as error:
+        raise DependencyError(
+            "alibabacloud_credentials cannot be imported. Repair it with:"
+            " python -m pip install --force-reinstall alibabacloud-credentials"
+        ) from error
+    finally:
+        for logger, handlers, level in before:
+            for handler in set(logger.handlers) - set(handlers):
+                logger.removeHandler(handler)
+            logger.setLevel(level)
+    return Client
 
 
 @contextmanager
@@ -126,7 +172,7 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 def _printable(value: Any, what: str) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not re.fullmatch("[!-~]+", text):
-        raise CredentialsError("The %s is missing, or has characters that none has." % what)
+        raise CredentialsError("The %s is missing, or contains invalid characters." % what)
     return text
 
 
@@ -137,17 +183,20 @@ def _fixed(source: Sequence[Any]) -> Snapshot:
 
 
 def _reader(source: Any) -> Callable[[], Snapshot]:
-    if _hands_out_whole(source):
+    if _returns_whole(source):
         return lambda: _whole(source.get_credential())
     if hasattr(source, "get_access_key_secret"):
         return lambda: _piecewise(source)
+    signer = getattr(source, "_signer", None)
+    if hasattr(signer, "sign"):
+        return lambda: _Signed().by(signer)
     raise CredentialsError(
-        "credentials must be None, (id, secret[, token]), an alibabacloud_credentials Client, or"
-        " have get_credential()."
+        "credentials must be None, (id, secret[, token]), an alibabacloud_credentials Client, an"
+        " AcsClient, or have get_credential()."
     )
 
 
-def _hands_out_whole(source: Any) -> bool:
+def _returns_whole(source: Any) -> bool:
     import inspect
 
     try:
@@ -167,7 +216,7 @@ def _whole(credential: Any) -> Snapshot:
 
 
 def _piecewise(source: Any) -> Snapshot:
-    """Read three getters until they did not straddle a refresh."""
+    """Read three getters again until no refresh came in between."""
     for _ in range(3):
         access_key_id = source.get_access_key_id()
         secret, token = source.get_access_key_secret(), source.get_security_token()
@@ -176,3 +225,32 @@ def _piecewise(source: Any) -> Snapshot:
             kind = getattr(inner, "credential_type", None)
             return Snapshot(access_key_id, secret, token, kind)
     raise CredentialsError("The credentials changed three times while they were read.")
+
+
+class _Signed:
+    """Stands in for a request: any signer of an AcsClient gives it what it signs with.
+
+    The signers of AccessKeys, STS tokens and RAM roles keep their credentials in different places,
+    and refresh them while they sign.
+    """
+
+    def __init__(self) -> None:
+        self._key = ("", "")
+        self._token: Optional[str] = None
+
+    def by(self, signer: Any) -> Snapshot:
+        """Return what a signer signs with."""
+        signer.sign("cn-shanghai", self)
+        return Snapshot(*self._key, self._token, type(signer).__name__)
+
+    def get_style(self) -> str:
+        return "RPC"
+
+    def add_query_param(self, name: str, value: str) -> None:
+        self._token = value
+
+    def get_signed_header(self, region_id: str, access_key_id: str, secret: str) -> None:
+        self._key = (access_key_id, secret)
+
+    def get_url(self, region_id: str, access_key_id: str, secret: str) -> None:
+        self._key = (access_key_id, secret)

@@ -2,7 +2,7 @@
 
 The only module that imports ``aliyunsdkcore`` and ``aliyunsdksaf``. The SDK's own client is not
 used: it puts personal data into log records and exception texts, opens a connection for every
-call, drops the causes of failures, and lets the environment's keys win.
+call, drops the causes of failures, and prefers the environment's keys.
 """
 
 import copy
@@ -11,17 +11,16 @@ import os
 import random
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import ExitStack
 from datetime import datetime, timezone
-from typing import Any, Callable, ContextManager, Iterator, TypeVar
+from typing import Any, Callable, ContextManager, Tuple
 from urllib.parse import urlencode
 
-from . import answers, retry
-from .credentials import Credentials, Snapshot
 from ..errors import DependencyError, FacecertError
 from ..params import ServiceParameters
-from ..results import Answer
-from .http import Wire
+from . import answers, retry
+from .credentials import Credentials, Snapshot
+from .http import Form, Http
 from .retry import Pace
 
 try:
@@ -42,7 +41,7 @@ except Exception as error:
 
 try:
     try:
-        # saf 1.0.0 has this one alone, later releases the other one alone.
+        # saf 1.0.0 has only this class, later releases have only the other one.
         from aliyunsdksaf.request.v20170331.ExecuteRequestRequest import ExecuteRequestRequest
     except ImportError:
         from aliyunsdksaf.request.v20190521.ExecuteRequestRequest import ExecuteRequestRequest
@@ -58,28 +57,26 @@ REGION_ID = "cn-shanghai"
 
 _log = logging.getLogger("facecert")
 
-Result = TypeVar("Result")
-
 
 class Gateway:
-    """Makes calls: signs each attempt anew, sends it, reads the answer, and tries again if it may.
+    """Makes calls: signs each attempt anew, sends it, reads the response, and retries if allowed.
 
     Args:
-        attempts: how often a call is sent at the most.
+        attempts: how often a call is sent at most.
     """
 
-    def __init__(self, wire: Wire, credentials: Credentials, attempts: int) -> None:
-        self.wire = wire
+    def __init__(self, http: Http, credentials: Credentials, attempts: int) -> None:
+        self.http = http
         self._credentials = credentials
         self._attempts = attempts
         self._now = _utc_now
         self._sleep: Callable[[float], None] = time.sleep
         self._jitter = random.SystemRandom().random
-        #: Entered for every attempt, retries too.
-        self._turn: Callable[[], ContextManager[None]] = _at_once
+        #: Entered for every attempt, retries included; an ExitStack waits for nothing.
+        self._turn: Callable[[], ContextManager[Any]] = ExitStack
 
     def paced(self, pace: Pace) -> "Gateway":
-        """Return one with the same connections and credentials that keeps to a pace."""
+        """Return a gateway with the same connections and credentials that keeps to a pace."""
         twin = copy.copy(self)
         twin._turn, twin._sleep = pace.turn, pace.sleep
         return twin
@@ -88,26 +85,24 @@ class Gateway:
         """Return the time as an aware UTC datetime."""
         return self._now()
 
-    def call(
-        self, parameters: ServiceParameters, read: Callable[[Answer, datetime], Result]
-    ) -> Result:
-        """Return what ``read`` makes of the answer and of the moment when it was asked for.
+    def call(self, parameters: ServiceParameters) -> Tuple[Any, datetime]:
+        """Return the result of a call, and when its last attempt was sent.
 
         Raises:
             FacecertError: the last attempt's failure.
         """
 
-        def attempt() -> Result:
+        def attempt() -> Tuple[Any, datetime]:
             try:
-                # Signed when it is its turn: timestamp and STS token grow old while it waits.
+                # Signed after the wait, because timestamp and STS token grow old meanwhile.
                 with self._turn():
                     snapshot = self._credentials.snapshot()
                     sent_at = self._now()
-                    reply = self.wire.post(sign(parameters.json, snapshot))
-                private = parameters.private + snapshot.private
-                return read(answers.read(reply, private), sent_at)
+                    response = self.http.post(sign(parameters, snapshot))
+                answer = answers.read(response, parameters.private + snapshot.private)
+                return parameters.read(answer, sent_at), sent_at
             except FacecertError as error:
-                error.outer_order_no = parameters.outer_order_no
+                error.add_evidence(outer_order_no=parameters.outer_order_no or None)
                 _log.debug("%s failed: %s", repr(parameters), str(error))
                 raise
 
@@ -120,25 +115,43 @@ class Gateway:
         )
 
 
-def sign(service_parameters: str, snapshot: Snapshot) -> bytes:
-    """Return the form with every parameter of one request, signed by the SDK's own signer.
-
-    The SDK would leave the common ones in the URL. A signature covers them wherever they travel,
-    so all go into the body (as the official Node.js SDK does), and no log of URLs holds a token.
-    """
+def official_request(service_parameters: str) -> Any:
+    """Return the official ``ExecuteRequestRequest`` for a POST with everything in the body."""
     request = ExecuteRequestRequest()
     request.set_version(VERSION)
     request.set_method("POST")
     request.set_accept_format("JSON")
     request.add_body_params("Service", SERVICE)
     request.add_body_params("ServiceParameters", service_parameters)
+    return request
+
+
+def sign(parameters: ServiceParameters, snapshot: Snapshot) -> Form:
+    """Return the form with every parameter of one request, signed by the SDK's own signer.
+
+    The SDK would leave the common parameters in the URL. A signature covers them wherever they
+    are sent, so all go into the body (as the official Node.js SDK does), and no URL holds a token.
+
+    Raises:
+        DependencyError: this host refuses MD5, which the SDK needs.
+    """
+    request = official_request(parameters.json)
     # The SDK's own nonce is made of time, thread and `random`, which forked processes may share.
     request.add_body_params("SignatureNonce", os.urandom(16).hex())
-    _, url = _signer(snapshot).sign(REGION_ID, request)
+    try:
+        _, url = _signer(snapshot).sign(REGION_ID, request)
+    except ValueError:
+        url = ""
+    if not url:
+        raise DependencyError(
+            "This host refuses MD5 (FIPS mode), and aliyunsdkcore makes a nonce with it for every"
+            " request, though facecert sends its own. Nothing was sent. Allow MD5 for this process,"
+            " or send from another host."
+        )
     common = url.partition("?")[2].split("&")
-    # It left its own nonce in the URL, and signed ours.
+    # The signer left the SDK's nonce in the URL, but signed the one in the body.
     pairs = [pair for pair in common if not pair.startswith("SignatureNonce=")]
-    return "&".join(pairs + [urlencode(request.get_body_params())]).encode("ascii")
+    return Form("&".join(pairs + [urlencode(request.get_body_params())]).encode("ascii"))
 
 
 def _signer(snapshot: Snapshot) -> Any:
@@ -146,11 +159,6 @@ def _signer(snapshot: Snapshot) -> Any:
     if snapshot.security_token:
         return StsTokenSigner(StsTokenCredential(*key, snapshot.security_token))
     return AccessKeySigner(AccessKeyCredential(*key))
-
-
-@contextmanager
-def _at_once() -> Iterator[None]:
-    yield
 
 
 def _utc_now() -> datetime:

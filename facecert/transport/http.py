@@ -1,162 +1,291 @@
-"""One POST to one endpoint, which tells apart what was never sent from what may have been done."""
+"""One POST to one endpoint, which tells apart what was not sent from what may have been done.
 
+Built on ``http.client`` and ``ssl``; nothing private of them is overridden. ``socket`` and ``ssl``
+are looked up at each call, because gevent or eventlet may replace their classes at any time.
+"""
+
+import io
 import os
-import re
+import socket
+import ssl
 import time
-from http.client import HTTPException
-from typing import Any, Dict, Iterator, Tuple
+from collections import deque
+from http.client import HTTPException, HTTPResponse
+from typing import Any, Deque, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .._version import __version__
-from .answers import Reply
-from ..errors import BadAnswer, ConnectionFailed, FacecertError, NoAnswer
-from .pool import is_about_tls, open_pool
+from ..errors import BadAnswer, ConnectionFailed, DependencyError, FacecertError, NoAnswer
+from ..redact import Hidden
+from .answers import Response
+from .connect import is_about_tls, open_socket, seconds_left, tls_context
 
-import urllib3  # isort: skip  (after pool, which says better that it is missing)
+#: Bytes of a response as read from the socket; those of the service have a few thousand.
+LONGEST_RESPONSE = 1024 * 1024
 
-#: Bytes. The service's answers have a few thousand.
-LONGEST_ANSWER = 1024 * 1024
-
-_ADDRESS_OF_OBJECT = "<[^<>]* object at 0x[0-9a-f]+>: "
+#: Seconds. The peer may close an older connection just when a request is sent on it.
+LONGEST_IDLE = 10.0
 
 
-class Wire:
-    """Connections to one endpoint. May be shared by threads; after a fork the child opens its own.
+class Form(Hidden):
+    """The body of one request, as bytes, which no repr shows."""
+
+    __slots__ = ()
+
+
+class Http:
+    """Connections to one endpoint. May be shared by threads; a forked child opens its own.
 
     Args:
         endpoint: ``https://host[:port]`` (``http://`` on this machine).
-        connect_timeout, read_timeout: seconds; the latter between two pieces of an answer.
+        connect_timeout: seconds for all addresses, the proxy and the TLS handshake together. The
+            time of the name's resolution comes on top, because the system sets its limit.
+        read_timeout: seconds for the whole response.
     """
 
     def __init__(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> None:
         self._endpoint = endpoint
-        self._timeout = urllib3.Timeout(connect=connect_timeout, read=read_timeout)
-        self._pools: Dict[int, urllib3.HTTPConnectionPool] = {}
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._kept: Optional[_Kept] = None
 
-    def post(self, form: bytes) -> Reply:
-        """Send a form once and return what came back, whatever its status.
+    def post(self, form: Form) -> Response:
+        """Send a form once and return the response, whatever its status.
 
         Raises:
             ConnectionFailed: nothing was sent.
-            NoAnswer: it was sent, or part of it, and no whole answer came.
-            BadAnswer: the answer is too large to be one.
+            NoAnswer: the request was sent, or a part of it, and no complete response came.
+            BadAnswer: the response is too large, or compressed.
+            InvalidParameter: a variable for the proxy or the CA bundle is wrong.
+            DependencyError: gevent or eventlet was patched in so late that ``ssl`` is broken.
         """
-        body = _Body(form)
-        pool = self._pool()
-        failure: FacecertError
-        cause: BaseException
-        headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Content-Length": str(len(form)),
-            "Accept": "application/json",
-            "User-Agent": "facecert/%s" % __version__,
-        }
+        connection, begun, in_step = None, False, False
+        cause: Optional[BaseException] = None
         try:
-            response = pool.urlopen(
-                "POST",
-                "/",
-                body=body,
-                headers=headers,
-                timeout=self._timeout,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                enforce_content_length=True,
+            connection = self._take() or self._connect()
+            connection.send_head(self._head(len(form.value)), self._read_timeout)
+            begun = True
+            connection.send_body(form)
+            response, in_step = connection.receive(self._read_timeout)
+            return response
+        except FacecertError:
+            raise
+        except _TooLong:
+            failure: FacecertError = BadAnswer(
+                "The response has more than %d bytes; this is not the service." % LONGEST_RESPONSE
             )
-            return _reply(response)
-        except (urllib3.exceptions.HTTPError, HTTPException, OSError, ValueError) as error:
-            failure, cause = self._failure(error, body.begun)
+        except (HTTPException, OSError, ValueError, RecursionError) as error:
+            failure, cause = self._failure(error, begun)
+        finally:
+            if connection is not None and in_step:
+                self._state().keep(connection)
+            elif connection is not None:
+                connection.close()
         # Outside of the handler, so that the error has no other context than its cause.
         raise failure from cause
 
     def close(self) -> None:
-        """Close this process's connections that are not in use."""
-        pool = self._pools.pop(os.getpid(), None)
-        if pool is not None:
-            pool.close()
+        """Close the connections that are not in use."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.close()
 
-    def _pool(self) -> urllib3.HTTPConnectionPool:
-        process = os.getpid()
-        pool = self._pools.get(process)
-        if pool is None:
-            # setdefault: when two threads come first, both use the same one.
-            pool = self._pools.setdefault(process, open_pool(self._endpoint))
-            for parent in set(self._pools) - {process}:
-                self._pools.pop(parent, None)
-        return pool
+    def _state(self) -> "_Kept":
+        """Return what is kept in this process, since the last patch of ``socket`` and ``ssl``."""
+        key = (os.getpid(), socket.socket, ssl.SSLContext)
+        kept = self._kept
+        if kept is None or kept.key != key:
+            fresh = _Kept(key)
+            self._kept = fresh
+            if kept is not None:
+                kept.close()
+            return fresh
+        return kept
 
-    def _failure(
-        self, error: BaseException, begun: bool
-    ) -> Tuple[FacecertError, BaseException]:
-        """Return the error to raise, and a cause for it that can be shown."""
+    def _take(self) -> Optional["_Connection"]:
+        return self._state().take()
+
+    def _connect(self) -> "_Connection":
+        state = self._state()
+        if self._endpoint.startswith("https://") and state.context is None:
+            state.context = tls_context()
+        return _Connection(open_socket(self._endpoint, state.context, self._connect_timeout))
+
+    def _head(self, length: int) -> bytes:
+        lines = (
+            "POST / HTTP/1.1",
+            "Host: %s" % urlsplit(self._endpoint).netloc,
+            "Content-Type: application/x-www-form-urlencoded",
+            "Content-Length: %d" % length,
+            "Accept: application/json",
+            "Accept-Encoding: identity",
+            "User-Agent: facecert/%s" % __version__,
+        )
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+    def _failure(self, error: BaseException, begun: bool) -> Tuple[FacecertError, BaseException]:
+        """Return the error to raise, and a cause for it that may be shown."""
         host = urlsplit(self._endpoint).netloc
         if begun:
-            # Others' words may quote the answer, and that the request.
-            cause = _showable(error)
-            text = "%s was sent the request and gave no whole answer: %s. It may have been done."
-            return NoAnswer(text % (host, cause)), cause
+            # Messages of http.client may contain the response, which may echo the request.
+            cause = error if isinstance(error, OSError) else HTTPException(type(error).__name__)
+            text = "The request was sent to %s and no complete response came: %s. The call may have"
+            return NoAnswer((text + " been done.") % (host, cause)), cause
+        if isinstance(error, RecursionError):
+            text = "gevent or eventlet replaced ssl's classes after ssl was used. Patch before any"
+            return DependencyError(text + " import, at the start of the program."), error
         advice = "the network, DNS, HTTPS_PROXY and the endpoint"
         if is_about_tls(error):
             advice = "ALIBABA_CLOUD_CA_BUNDLE and whether something intercepts TLS"
-        words = re.sub(_ADDRESS_OF_OBJECT, "", str(error)) or type(error).__name__
+        words = str(error) or type(error).__name__
         text = "No connection to %s: %s. Nothing was sent. Check %s."
         return ConnectionFailed(text % (host, words, advice)), error
 
 
-class _Body:
-    """A request's body that knows whether sending it has begun; without it nothing was asked."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content = content
-        self.begun = False
-
-    def __len__(self) -> int:
-        return len(self._content)
-
-    def __iter__(self) -> Iterator[bytes]:
-        self.begun = True
-        yield self._content
+class _TooLong(Exception):
+    """The response has more than ``LONGEST_RESPONSE`` bytes."""
 
 
-def _reply(response: "urllib3.response.BaseHTTPResponse") -> Reply:
-    connection: Any = response.connection
-    in_step = False
-    try:
-        content = _read(response)
-        if response.status < 200:
-            raise OSError("an interim answer came instead of the final one")
-        # After anything else the real answer may still come.
-        in_step = response.status == 200 and len(content) > 0
-    finally:
-        if in_step:
-            connection.owner.keep(connection)
-        else:
+class _Kept:
+    """The TLS context and the idle connections of one process. Needs no lock: a deque has its own.
+
+    A response does not say which verification it is about. If one came late, on a connection that
+    seemed free, the next caller would take it for theirs. So a connection is reused only when
+    surely no byte is on its way.
+    """
+
+    def __init__(self, key: Any) -> None:
+        self.key = key
+        self.context: Optional[ssl.SSLContext] = None
+        self._idle: Deque[_Connection] = deque()
+
+    def take(self) -> Optional["_Connection"]:
+        """Return a connection that may be used again, or None."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if not connection.is_old() and connection.is_quiet():
+                return connection
             connection.close()
-    return Reply(
-        status=response.status,
-        body=content,
-        date=response.headers.get("Date"),
-        retry_after=response.headers.get("Retry-After"),
-        received_at=time.time(),
-    )
+
+    def keep(self, connection: "_Connection") -> None:
+        """Let the next call use a connection, and close those that are idle for too long."""
+        connection.idle_since = time.monotonic()
+        self._idle.append(connection)
+        while self._idle[0].is_old():
+            self._idle.popleft().close()
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
 
 
-def _showable(error: BaseException) -> Exception:
-    """Return a failure's part that quotes nobody: the system's own, or its kind alone."""
-    for part in (error, error.__cause__) + error.args:
-        if isinstance(part, OSError):
-            return part
-    return HTTPException(type(error).__name__)
+class _Connection:
+    """A connection to the endpoint."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._raw = _Raw(connection)
+        self._reader = _Reader(self._raw, 65536)
+        self.idle_since = 0.0
 
-def _read(response: "urllib3.response.BaseHTTPResponse") -> bytes:
-    content = b""
-    for chunk in response.stream(65536, decode_content=True):
-        content += chunk
-        if len(content) > LONGEST_ANSWER:
-            response.close()
+    def send_head(self, head: bytes, timeout: float) -> None:
+        """Send the head of a request."""
+        self._socket.settimeout(timeout)
+        self._socket.sendall(head)
+
+    def send_body(self, form: Form) -> None:
+        """Send the body. From its first byte on, the call may have been done."""
+        self._socket.sendall(form.take())
+
+    def receive(self, timeout: float) -> Tuple[Response, bool]:
+        """Return the response, and whether the connection may serve another request.
+
+        Raises:
+            BadAnswer: the response is compressed.
+            _TooLong, OSError, HTTPException: no complete response came within ``timeout`` seconds.
+        """
+        self._raw.deadline, self._raw.left = time.monotonic() + timeout, LONGEST_RESPONSE
+        # The 0 stays, whatever debug level a program sets for all of http.client.
+        response = HTTPResponse(self, 0, "POST")  # type: ignore[arg-type]
+        response.begin()
+        if response.status < 200:
+            raise HTTPException("an interim response came instead of the final one")
+        if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
             raise BadAnswer(
-                "The answer is longer than %d bytes; this is not the service." % LONGEST_ANSWER,
+                "The response is compressed, though the request forbade it; this is not the"
+                " service.",
                 http_status=response.status,
             )
-    return content
+        content = b"".join(iter(lambda: response.read(65536), b""))
+        if response.length:
+            raise HTTPException("the response ended too early")
+        # After anything but a complete 200 the real response may still come.
+        in_step = response.status == 200 and bool(content) and not response.will_close
+        received = Response(
+            status=response.status,
+            body=content,
+            date=response.getheader("Date"),
+            retry_after=response.getheader("Retry-After"),
+            received_at=time.time(),
+        )
+        return received, in_step and self.is_quiet()
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """Return the reader; ``HTTPResponse`` asks a socket for it."""
+        return self._reader
+
+    def is_old(self) -> bool:
+        """Tell whether the connection is idle for longer than ``LONGEST_IDLE``."""
+        return time.monotonic() - self.idle_since > LONGEST_IDLE
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing was received that is not read yet, not even the end."""
+        self._raw.deadline = None
+        if self._reader.peek(1):
+            return False
+        try:
+            self._socket.settimeout(0)
+            self._socket.recv(1)  # TLS handles what is no data, such as session tickets, in here
+            return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return True
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+class _Raw(io.RawIOBase):
+    """Reads from a socket until a deadline, and ``left`` bytes at most."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        #: By ``time.monotonic``; None while nothing shall be read.
+        self.deadline: Optional[float] = None
+        self.left = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> Optional[int]:
+        if self.deadline is None:
+            return None  # a reader above takes this for "no data now"
+        if self.left <= 0:
+            raise _TooLong
+        self._connection.settimeout(seconds_left(self.deadline))
+        count = self._connection.recv_into(memoryview(buffer)[: self.left])
+        self.left -= count
+        return count
+
+
+class _Reader(io.BufferedReader):
+    """Stays open when an ``HTTPResponse`` closes it, because the next one reads from it too."""
+
+    def close(self) -> None:
+        pass

@@ -1,4 +1,4 @@
-"""Which failure is tried again, and after how long. Sleep and jitter are passed in."""
+"""Which failures are retried, and after how long. Sleep and jitter are passed in."""
 
 import abc
 from typing import Callable, ContextManager, Optional, TypeVar
@@ -8,7 +8,7 @@ from ..errors import UNKNOWN, FacecertError
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 
-#: A web worker should not be held longer than this because the other side asks for it.
+#: Seconds. A Retry-After of the gateway must not hold a web worker for longer.
 LONGEST_WAIT = 10.0
 
 Result = TypeVar("Result")
@@ -46,11 +46,17 @@ def pause(attempt: int, retry_after: Optional[float], jitter: float) -> float:
 
     Args:
         attempt: 1 for the first failure.
-        retry_after: what the other side asked for in seconds, or None; never waited less.
+        retry_after: seconds of the response's Retry-After, or None; the pause is never shorter.
         jitter: a random number in [0, 1).
     """
     drawn = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << (attempt - 1))) * jitter
     return max(drawn, retry_after or 0.0)
+
+
+def judge(error: FacecertError, repeatable: bool) -> None:
+    """Make an error not retryable if its outcome is unknown and the call must not be repeated."""
+    if not repeatable and error.outcome == UNKNOWN:
+        error.add_evidence(retryable=False)
 
 
 def call(
@@ -65,7 +71,7 @@ def call(
 
     Args:
         repeatable: False for a call that must not be done twice. Then a failure whose outcome is
-            unknown is not retryable, neither here nor for the caller.
+            unknown is retryable neither here nor for the caller.
 
     Raises:
         FacecertError: the last failure.
@@ -75,8 +81,7 @@ def call(
         try:
             return send()
         except FacecertError as error:
-            if not repeatable and error.outcome == UNKNOWN:
-                error.retryable = False
+            judge(error, repeatable)
             wait = pause(attempt, error.retry_after, jitter())
             if not error.retryable or attempt >= attempts or wait > LONGEST_WAIT:
                 raise

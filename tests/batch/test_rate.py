@@ -261,7 +261,7 @@ def test_every_attempt_takes_its_turn_and_the_first_client_none(client, sandbox,
     client.query(certify_id)
     assert counter.turns == 3
     assert len({request.peer for request in sandbox.requests[-1:]}) == 1
-    assert paced._gateway.wire is client._gateway.wire
+    assert paced._gateway.http is client._gateway.http
 
 
 def test_the_default_client_can_be_paced_before_its_first_call(sandbox):

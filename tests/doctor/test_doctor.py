@@ -13,7 +13,7 @@ from servers import TunnelProxy
 
 from facecert.crypto import sm2
 from facecert.doctor import checks as doctor, finding, packages as installed, network as reach
-from facecert.transport import pool
+from facecert.transport import connect as pool
 from facecert.doctor.checks import Case
 from facecert.sandbox import Sandbox
 

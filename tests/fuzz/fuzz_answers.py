@@ -160,7 +160,7 @@ _replies = st.builds(
 def judge(given):
     """Read an answer as one to ``init`` and as one to ``query``."""
     status, body, date, retry_after = given
-    reply = answers.Reply(status, body, date, retry_after, 1_800_000_000.0)
+    reply = answers.Response(status, body, date, retry_after, 1_800_000_000.0)
     outcomes = [_outcome(reply, read) for read in (_read_init, _read_query)]
     again = [_outcome(reply, read) for read in (_read_init, _read_query)]
     assert outcomes == again, "it reads differently the second time"
@@ -168,11 +168,11 @@ def judge(given):
 
 
 def _read_init(answer):
-    return results.read_init(answer, outer_order_no="a1", expires_at=_UNTIL)
+    return InitResult.read(answer, outer_order_no="a1", expires_at=_UNTIL)
 
 
 def _read_query(answer):
-    return results.read_query(answer, certify_id="b2")
+    return QueryResult.read(answer, certify_id="b2")
 
 
 def _outcome(reply, read):

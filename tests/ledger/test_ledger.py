@@ -57,13 +57,13 @@ def states(ledger):
 
 def test_the_row_is_there_before_anything_is_sent(keeping, ledger, person, monkeypatch):
     seen = []
-    post = keeping._gateway.wire.post
+    post = keeping._gateway.http.post
 
     def look(form):
         seen.append(Ledger.get(ledger, "order1"))
         return post(form)
 
-    monkeypatch.setattr(keeping._gateway.wire, "post", look)
+    monkeypatch.setattr(keeping._gateway.http, "post", look)
     opened = keeping.init(outer_order_no="order1", **person)
     (sent,) = seen
     assert (sent.state, sent.certify_id, sent.scene_id) == ("sent", None, keeping.scene_id)
@@ -114,7 +114,7 @@ def test_an_interruption_leaves_it_unknown(keeping, ledger, person, monkeypatch)
     def interrupted(form):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(keeping._gateway.wire, "post", interrupted)
+    monkeypatch.setattr(keeping._gateway.http, "post", interrupted)
     with pytest.raises(KeyboardInterrupt):
         keeping.init(outer_order_no="order1", **person)
     assert (ledger.get("order1").state, ledger.get("order1").code) == (

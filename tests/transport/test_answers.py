@@ -6,9 +6,10 @@ from conftest import NAME, NUMBER
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facecert import results
 from facecert.transport import answers
-from facecert.transport.answers import Reply
+from facecert.redact import WITHHELD, Private
+from facecert.results import InitResult, QueryResult
+from facecert.transport.answers import Response
 from facecert.errors import (
     BadAnswer,
     ClockSkew,
@@ -25,7 +26,7 @@ OK = {"RequestId": "R-1", "Message": "OK", "Code": 200, "Data": DATA}
 
 def reply(content, status=200, **headers):
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Reply(status, body, **headers)
+    return Response(status, body, **headers)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_data_that_holds_nothing(data):
         (999, "unknown", False),
         (0, "unknown", False),
         (-1, "unknown", False),
-        (9999999999, "unknown", False),
+        (999999, "unknown", False),
     ],
 )
 @pytest.mark.parametrize("spell", [int, str])
@@ -129,7 +130,8 @@ def test_gateway_codes(code, status, kind, outcome, retryable):
         answers.read(reply(envelope, status))
     error = caught.value
     assert type(error) is kind
-    assert (error.code, error.http_status, error.request_id) == (code, status, "R-1")
+    shown = WITHHELD if code.isdigit() and len(code) > 6 else code
+    assert (error.code, error.http_status, error.request_id) == (shown, status, "R-1")
     assert (error.outcome, error.retryable) == (outcome, retryable)
 
 
@@ -210,7 +212,7 @@ def test_private_texts_in_a_refusal_are_withheld(field):
     for private in (NAME, NUMBER):
         envelope[field] = private
         with pytest.raises(GatewayError) as caught:
-            answers.read(reply(envelope, 400), (NAME, NUMBER))
+            answers.read(reply(envelope, 400), Private(NAME, NUMBER))
         assert private not in str(caught.value) + repr(vars(caught.value))
 
 
@@ -239,24 +241,24 @@ JSON = st.recursive(
     date=st.none() | st.text(max_size=30),
 )
 def test_no_bytes_make_anything_but_a_result_or_a_facecert_error(body, status, date):
-    came = Reply(status, body, date=date, retry_after=date, received_at=0.0)
+    came = Response(status, body, date=date, retry_after=date, received_at=0.0)
     for read in (
-        lambda answer: results.read_init(answer, outer_order_no="o", expires_at=None),
-        lambda answer: results.read_query(answer, certify_id="c"),
+        lambda answer: InitResult.read(answer, outer_order_no="o", expires_at=None),
+        lambda answer: QueryResult.read(answer, certify_id="c"),
     ):
         try:
-            result = read(answers.read(came, (NAME,)))
+            result = read(answers.read(came, Private(NAME)))
         except FacecertError as error:
             str(error).encode("utf-8")
         else:
-            assert isinstance(result, (results.InitResult, results.QueryResult))
+            assert isinstance(result, (InitResult, QueryResult))
             repr(result)
 
 
 @pytest.mark.parametrize("code", ["330103199001011234", 330103199001011234, "-330103199001011234"])
 def test_bug_a_document_number_as_code_was_shown(code):
     with pytest.raises(GatewayError) as caught:
-        answers.read(reply({"Code": code}), ("330103199001011234",))
+        answers.read(reply({"Code": code}), Private("330103199001011234"))
     assert caught.value.outcome == "unknown"
     assert "330103199001011234" not in str(caught.value) + repr(vars(caught.value))
 
@@ -264,7 +266,7 @@ def test_bug_a_document_number_as_code_was_shown(code):
 def test_bug_a_name_in_base64_was_shown_as_request_id():
     encoded = base64.urlsafe_b64encode(NAME.encode()).decode()
     with pytest.raises(ServiceError) as caught:
-        answers.read(reply({"Code": 400, "RequestId": encoded}), (NAME,))
+        answers.read(reply({"Code": 400, "RequestId": encoded}), Private(NAME))
     assert caught.value.request_id is None
 
 

@@ -130,7 +130,77 @@ def test_a_source_that_fails_is_named_without_its_words():
 def test_nothing_shows_a_secret():
     snapshot = Snapshot(*KEY)
     assert "word" not in repr(snapshot) + str(snapshot) + repr(Credentials(KEY))
-    assert set(snapshot.private) == {"secretword", "tokenword"}
+    assert set(snapshot.private.value) == {"secretword", "tokenword"}
+
+
+ENV = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
+
+
+def with_profile(tmp_path):
+    """Write a profile that the installed package finds, of whichever generation it is."""
+    folder = tmp_path / ".alibabacloud"
+    folder.mkdir()
+    (folder / "credentials.ini").write_text(
+        "[default]\nenable = true\ntype = access_key\naccess_key_id = i2\naccess_key_secret = s2\n"
+        "[other]\nenable = true\ntype = access_key\naccess_key_id = i3\naccess_key_secret = s3\n"
+    )
+    return {"HOME": str(tmp_path)}
+
+
+IMPORTED = (
+    "import sys\n"
+    "from facecert.transport.credentials import Credentials\n"
+    "s = Credentials().snapshot()\n"
+    "print(s.access_key_id, 'alibabacloud_credentials' in sys.modules)"
+)
+
+
+def test_the_environments_keys_need_no_package(tmp_path):
+    assert run_python(IMPORTED, env=ENV).split() == ["i1", "False"]
+    profiled = dict(with_profile(tmp_path), ALIBABA_CLOUD_PROFILE="default", **ENV)
+    assert run_python(IMPORTED, env=profiled).split() == ["i1", "False"]
+    profiled["ALIBABA_CLOUD_PROFILE"] = "other"  # the package decides; releases differ
+    assert run_python(IMPORTED, env=profiled).split()[1] == "True"
+    assert run_python(IMPORTED, env={"HOME": str(tmp_path)}).split() == ["i2", "True"]
+
+
+def test_the_environment_is_read_anew_for_every_attempt(monkeypatch):
+    source = Credentials()
+    for number in ("1", "2"):
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "i" + number)
+        monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "s" + number)
+        monkeypatch.setenv("ALIBABA_CLOUD_SECURITY_TOKEN", "t" + number)
+        assert parts(source.snapshot()) == ("i" + number, "s" + number, "t" + number)
+
+
+def test_an_acs_client_lends_its_credentials():
+    from aliyunsdkcore.auth.credentials import StsTokenCredential
+    from aliyunsdkcore.client import AcsClient
+
+    plain = AcsClient("i", "s", "cn-shanghai")
+    assert parts(Credentials(plain).snapshot()) == ("i", "s", None)
+    sts = AcsClient(region_id="cn-shanghai", credential=StsTokenCredential("i", "s", "t"))
+    assert parts(Credentials(sts).snapshot()) == ("i", "s", "t")
+
+
+def test_an_acs_client_of_a_ram_role_refreshes_by_itself():
+    from aliyunsdkcore.auth.credentials import RamRoleArnCredential
+    from aliyunsdkcore.client import AcsClient
+
+    role = RamRoleArnCredential("i", "s", "acs:ram::1:role/x", "session")
+    client = AcsClient(region_id="cn-shanghai", credential=role)
+    answers = iter([("i1", "s1", "t1"), ("i2", "s2", "t2")])
+
+    def do_action(request, signer):
+        names = ("AccessKeyId", "AccessKeySecret", "SecurityToken")
+        body = json.dumps({"Credentials": dict(zip(names, next(answers)))})
+        return 200, {}, body.encode("utf-8"), None
+
+    client._signer._doAction = do_action
+    source = Credentials(client)
+    assert parts(source.snapshot()) == parts(source.snapshot()) == ("i1", "s1", "t1")
+    client._signer._last_update_time = 0
+    assert parts(source.snapshot()) == ("i2", "s2", "t2")
 
 
 def test_the_standard_chain_reads_the_environment():
@@ -157,7 +227,7 @@ def test_the_standard_chain_names_what_it_tried():
         assert source in said
 
 
-def test_bug_the_packages_below_open_loggers_and_add_handlers():
+def test_bug_the_packages_below_open_loggers_and_add_handlers(tmp_path):
     code = (
         "import logging\n"
         "from facecert.transport.credentials import Credentials\n"
@@ -165,8 +235,7 @@ def test_bug_the_packages_below_open_loggers_and_add_handlers():
         "for name in ('alibabacloud-tea', 'credentials'):\n"
         "    print(logging.getLogger(name).handlers, logging.getLogger(name).level)"
     )
-    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
-    assert run_python(code, env=env).split() == ["[]", "0", "[]", "0"]
+    assert run_python(code, env=with_profile(tmp_path)).split() == ["[]", "0", "[]", "0"]
 
 
 OIDC = {
@@ -235,14 +304,13 @@ def test_what_cannot_be_signed_with_is_refused_without_being_shown(key):
     assert not any(str(part) in str(caught.value) for part in key if len(str(part)) > 3)
 
 
-def test_apps_that_make_errors_of_warnings_can_use_the_chain():
+def test_apps_that_make_errors_of_warnings_can_use_the_chain(tmp_path):
     code = (
         "import warnings; warnings.simplefilter('error')\n"
         "from facecert.transport.credentials import Credentials\n"
         "print(Credentials().snapshot().access_key_id)"
     )
-    env = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "i1", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s1"}
-    assert run_python(code, env=env).strip() == "i1"
+    assert run_python(code, env=with_profile(tmp_path)).strip() == "i2"
 
 
 def test_a_missing_package_is_named_with_its_repair(monkeypatch):
@@ -251,7 +319,6 @@ def test_a_missing_package_is_named_with_its_repair(monkeypatch):
     from facecert.errors import DependencyError
 
     monkeypatch.setitem(sys.modules, "alibabacloud_credentials.client", None)
-    monkeypatch.delitem(sys.modules, "facecert.transport.credential_chain", raising=False)
     with pytest.raises(DependencyError) as caught:
         Credentials().snapshot()
     assert "pip install" in str(caught.value)

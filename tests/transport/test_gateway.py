@@ -4,8 +4,11 @@ from urllib.parse import parse_qsl
 import pytest
 from conftest import NAME, NUMBER, ROOT, run_python
 
+from facecert.params import ServiceParameters
 from facecert.transport import gateway
 from facecert.transport.credentials import Snapshot
+
+PARAMETERS = ServiceParameters({"method": "query", "sceneId": "1"})
 
 COMMON = {
     "AccessKeyId", "Action", "Format", "RegionId", "Signature", "SignatureMethod",
@@ -68,7 +71,8 @@ def test_nonces_are_the_systems_random_numbers_not_the_sdks(monkeypatch):
     nonces = set()
     for _ in range(10):
         # Once each: a server may take either of two.
-        fields = parse_qsl(gateway.sign("{}", snapshot).decode("ascii"), keep_blank_values=True)
+        signed = gateway.sign(PARAMETERS, snapshot).value.decode("ascii")
+        fields = parse_qsl(signed, keep_blank_values=True)
         assert {name for name, _ in fields} == COMMON | {"Service", "ServiceParameters"}
         assert len(fields) == len(COMMON) + 2
         nonces.add(dict(fields)["SignatureNonce"])
@@ -108,7 +112,9 @@ def test_both_generations_of_saf_are_used(release):
         "        sys.modules[name].ExecuteRequestRequest = ExecuteRequestRequest\n"
         "from facecert.transport import gateway\n"
         "from facecert.transport.credentials import Snapshot\n"
-        "signed = gateway.sign('{}', Snapshot('id', 'secret'))\n"
+        "from facecert.params import ServiceParameters\n"
+        "parameters = ServiceParameters({'method': 'query', 'sceneId': '1'})\n"
+        "signed = gateway.sign(parameters, Snapshot('id', 'secret')).value\n"
         "print(gateway.ExecuteRequestRequest is ExecuteRequestRequest)\n"
         "print(b'Version=2017-03-31' in signed.split(b'&'))\n"
     ) % release
@@ -168,3 +174,19 @@ def test_a_missing_saf_is_named_with_its_repair():
 def test_apps_that_make_errors_of_warnings_can_still_sign():
     code = "import warnings; warnings.simplefilter('error')\nimport facecert.transport.gateway"
     assert run_python(code) == ""
+
+
+def test_a_host_that_refuses_md5_gets_told_so(sandbox):
+    """As in FIPS mode: the SDK's nonce, which facecert does not even use, needs MD5."""
+    code = (
+        "import hashlib\n"
+        "def refuse(*args, **kwargs): raise ValueError('disabled for FIPS')\n"
+        "hashlib.md5 = refuse\n"
+        "import facecert\n"
+        "client = facecert.Client(%r, endpoint=%r, credentials=(%r, %r))\n"
+        "try: client.init(cert_name='a', cert_no='1')\n"
+        "except facecert.DependencyError as error: print(error.outcome, '|', error)\n"
+    ) % (sandbox.scene_id, sandbox.endpoint, sandbox.access_key_id, sandbox.access_key_secret)
+    said = run_python(code)
+    assert said.startswith("not sent |") and "MD5" in said and "nonce" in said
+    assert sandbox.requests == []

@@ -1,3 +1,4 @@
+import http.client
 import os
 import socket
 import ssl
@@ -5,19 +6,20 @@ import threading
 import time
 
 import pytest
-import urllib3
 from conftest import NAME, NUMBER, run_python
-from servers import LateServer, RawServer, TunnelProxy
+from servers import DeadAddress, LateServer, RawServer, SilentServer, TunnelProxy
 
-from facecert.transport import pool
 from facecert.errors import BadAnswer, ConnectionFailed, InvalidParameter, NoAnswer
-from facecert.transport.http import Wire
+from facecert.transport import connect, http as transport
+from facecert.transport.http import Form, Http
+
+FORM = b"a=1"
 
 
-def post(endpoint, read_timeout=2.0):
-    one = Wire(endpoint, connect_timeout=2.0, read_timeout=read_timeout)
+def post(endpoint, read_timeout=2.0, connect_timeout=2.0):
+    one = Http(endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout)
     try:
-        return one.post(b"a=1")
+        return one.post(Form(FORM))
     finally:
         one.close()
 
@@ -50,7 +52,6 @@ def test_redirects_are_not_followed():
         b"",
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf",
-        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope",
         b"not http at all",
     ],
 )
@@ -80,7 +81,7 @@ def test_bug_urllib3_and_http_client_quote_broken_answers(answer):
     with RawServer(answer.encode("utf-8")) as server:
         try:
             reply = post(server.endpoint)
-        except NoAnswer as error:
+        except (BadAnswer, NoAnswer) as error:
             shown = str(error)
             link = error
             while link is not None:
@@ -111,10 +112,10 @@ LATE = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n%d"
 )
 def test_bug_a_late_answer_was_taken_for_the_next_callers(early):
     with LateServer(early, LATE) as server:
-        one = Wire(server.endpoint, connect_timeout=2, read_timeout=2)
+        one = Http(server.endpoint, connect_timeout=2, read_timeout=2)
         for _ in range(2):
             try:
-                assert one.post(b"a=1").body in (b"", b"{}")
+                assert one.post(Form(FORM)).body in (b"", b"{}")
             except NoAnswer:
                 assert early.startswith(b"HTTP/1.1 10")
         one.close()
@@ -123,8 +124,8 @@ def test_bug_a_late_answer_was_taken_for_the_next_callers(early):
 
 def test_100_continue_is_not_an_answer():
     with LateServer(b"HTTP/1.1 100 Continue\r\n\r\n", LATE) as server:
-        one = Wire(server.endpoint, connect_timeout=2, read_timeout=2)
-        assert one.post(b"a=1").body == b"1"
+        one = Http(server.endpoint, connect_timeout=2, read_timeout=2)
+        assert one.post(Form(FORM)).body == b"1"
         one.close()
 
 
@@ -141,7 +142,7 @@ def test_an_endless_answer_is_cut_short():
     with RawServer(head + b"x" * 2000000) as server:
         with pytest.raises(BadAnswer) as caught:
             post(server.endpoint)
-    assert caught.value.http_status == 200
+    assert "1048576 bytes" in str(caught.value) and caught.value.outcome == "unknown"
 
 
 def test_refused():
@@ -187,7 +188,7 @@ def test_a_certificate_for_another_host_is_refused(tls_sandbox, authority):
         assert sandbox.requests == []
 
 
-@pytest.mark.parametrize("variable", pool.CA_VARIABLES)
+@pytest.mark.parametrize("variable", connect.CA_VARIABLES)
 def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
     bundle = os.environ["ALIBABA_CLOUD_CA_BUNDLE"]
     monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
@@ -212,21 +213,28 @@ def test_200_calls_use_one_tls_connection(tls_sandbox):
     "endpoint",
     ["a.b", "a..b", "-a_", "1.2.3.4.5", "999.0.0.1", "." * 300, "[::1]", "[::ffff:127.0.0.1]"],
 )
-def test_every_endpoint_that_a_client_takes_has_a_pool(endpoint):
+def test_every_endpoint_that_a_client_takes_is_looked_up(monkeypatch, endpoint):
     from facecert.settings import check_endpoint
 
-    opened = pool.open_pool(check_endpoint("https://%s:65535" % endpoint))
-    assert opened.port == 65535 and opened.scheme == "https"
-    assert opened.host.strip("[]") == endpoint.strip("[]")
+    looked_up = []
+
+    def look_up(host, port, *args):
+        looked_up.append((host, port))
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(ConnectionFailed):
+        post(check_endpoint("https://%s:65535" % endpoint))
+    assert looked_up == [(endpoint.strip("[]"), 65535)]
 
 
 def test_an_idle_connection_is_not_used_again(sandbox, client, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(pool.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(transport.time, "monotonic", lambda: clock[0])
     opened = client.init(cert_name="张三", cert_no="330103199001011234")
-    clock[0] += pool.LONGEST_IDLE
+    clock[0] += transport.LONGEST_IDLE
     client.query(opened.certify_id)
-    clock[0] += pool.LONGEST_IDLE + 0.1
+    clock[0] += transport.LONGEST_IDLE + 0.1
     client.query(opened.certify_id)
     first, second, third = [request.peer for request in sandbox.requests]
     assert first == second != third
@@ -321,9 +329,9 @@ def test_no_proxy_for_this_machine_or_for_no_proxy(sandbox, client, monkeypatch)
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert client.init(cert_name="张三", cert_no="330103199001011234").certify_id
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    assert pool._proxy("https://gateway.test") == "http://127.0.0.1:1"
+    assert connect.proxy_address("https://gateway.test") == "http://127.0.0.1:1"
     monkeypatch.setenv("no_proxy", ".test")
-    assert pool._proxy("https://gateway.test") is None
+    assert connect.proxy_address("https://gateway.test") is None
 
 
 @pytest.mark.parametrize(
@@ -333,7 +341,7 @@ def test_no_proxy_for_this_machine_or_for_no_proxy(sandbox, client, monkeypatch)
         "http://user:secretword[x@127.0.0.1:1",
         "http://user:secretword/x@127.0.0.1:1",
         "http://[::1",
-        "http://user:secretword%E5%BC%A0@127.0.0.1:1",
+        "https://127.0.0.1:1",
         "http://127.0.0.1:port",
         "http://127.0.0.1:0",
         "http://",
@@ -347,33 +355,217 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(monkeypatch, 
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
-def failures_of_urllib3():
-    """One of every error that urllib3 can raise; their constructors all want something else."""
-    for value in vars(urllib3.exceptions).values():
-        if isinstance(value, type) and issubclass(value, urllib3.exceptions.HTTPError):
-            failure = value.__new__(value)
-            failure.args = ("words",)
-            failure.partial = failure.expected = failure.length = 0
-            yield failure
+@pytest.mark.parametrize("step, kind", [("send_head", ConnectionFailed), ("send_body", NoAnswer)])
+@pytest.mark.parametrize("failure", [OSError("words"), ValueError("words")])
+def test_sent_begins_with_the_first_byte_of_the_body(sandbox, monkeypatch, step, kind, failure):
+    def fail(self, *args):
+        raise failure
 
-
-@pytest.mark.parametrize("begun, kind", [(False, ConnectionFailed), (True, NoAnswer)])
-@pytest.mark.parametrize("failure", list(failures_of_urllib3()), ids=lambda e: type(e).__name__)
-def test_every_failure_of_urllib3_is_mapped(monkeypatch, failure, begun, kind):
-    class Pool:
-        def urlopen(self, method, url, body, **options):
-            if begun:
-                list(body)
-            raise failure
-
-    one = Wire("http://127.0.0.1:1", connect_timeout=1, read_timeout=1)
-    monkeypatch.setattr(one, "_pool", Pool)
+    monkeypatch.setattr(transport._Connection, step, fail)
     with pytest.raises(kind) as caught:
-        one.post(b"a=1")
-    error = caught.value
-    if begun:  # urllib3's words may quote the answer
-        assert "words" not in str(error) + repr(error.__cause__) + repr(error.__context__)
-    assert error.__cause__ is not None
+        post(sandbox.endpoint)
+    assert caught.value.outcome == ("not sent" if kind is ConnectionFailed else "unknown")
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip", "br", "identity, gzip"])
+def test_a_compressed_response_is_not_unpacked(encoding):
+    import gzip
+    import tracemalloc
+
+    bomb = gzip.compress(gzip.compress(b"x" * 20000000))
+    head = "HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n"
+    with RawServer((head % (encoding, len(bomb))).encode() + bomb) as server:
+        tracemalloc.start()
+        try:
+            with pytest.raises(BadAnswer) as caught:
+                post(server.endpoint)
+            assert tracemalloc.get_traced_memory()[1] < 5000000
+        finally:
+            tracemalloc.stop()
+    assert caught.value.http_status == 200
+    assert b"accept-encoding: identity" in server.received[0].lower()
+
+
+def test_a_million_chunks_of_one_byte_end_at_the_limit():
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with RawServer(head + b"1\r\nx\r\n" * 1000000) as server:
+        begun = time.process_time()
+        with pytest.raises(BadAnswer):
+            post(server.endpoint, read_timeout=60)
+        # About 1 s for the 175,000 chunks before the limit; all of them would take far longer.
+        assert time.process_time() - begun < 12
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n"],
+)  # fmt: skip
+def test_a_dripping_peer_is_left_at_the_read_timeout(head):
+    with SilentServer(head, drip=b"x", every=0.05) as server:
+        begun = time.monotonic()
+        with pytest.raises(NoAnswer) as caught:
+            post(server.endpoint, read_timeout=0.5)
+        assert 0.4 < time.monotonic() - begun < 10
+    assert "timed out" in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [8192 - 41, 5, 65536, 70000])
+@pytest.mark.parametrize("tls", [False, True])
+def test_bug_a_second_response_in_one_record_went_to_the_next_caller(
+    size, tls, authority, tmp_path, monkeypatch
+):
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("127.0.0.1").configure_cert(context)
+        bundle = tmp_path / "ca.pem"
+        authority.cert_pem.write_to_path(str(bundle))
+        monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    first = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"y" * size
+    second = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\nsomebody's pass."
+    with RawServer(first + second, first, context=context) as server:
+        one = Http(server.endpoint, connect_timeout=5, read_timeout=5)
+        assert [one.post(Form(FORM)).body for _ in range(2)] == [b"y" * size] * 2
+        one.close()
+    assert len(server.received) == 2
+
+
+def test_all_addresses_share_the_connect_timeout(monkeypatch):
+    with DeadAddress() as one, DeadAddress() as two, DeadAddress() as three:
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *a: one.info + two.info + three.info)
+        begun = time.monotonic()
+        with pytest.raises(ConnectionFailed):
+            post("https://gateway.test", connect_timeout=1.5)
+        assert 1.2 < time.monotonic() - begun < 3.5
+
+
+def test_a_dead_address_leaves_time_for_the_next(sandbox, monkeypatch):
+    port = int(sandbox.endpoint.rpartition(":")[2])
+    alive = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
+    with DeadAddress() as dead:
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args: dead.info + alive)
+        assert post(sandbox.endpoint, connect_timeout=2).status == 400
+
+
+@pytest.mark.parametrize("drip", [b"", b"x"])
+def test_a_tls_handshake_that_does_not_end_is_left_at_the_connect_timeout(drip):
+    with SilentServer(b"", drip=drip, every=0.05, waits=False) as server:
+        begun = time.monotonic()
+        with pytest.raises(ConnectionFailed):
+            post(server.endpoint.replace("http:", "https:"), connect_timeout=0.5)
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize(
+    "answer, says",
+    [
+        (b"", "no complete response to CONNECT"),
+        (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "HTTP 407"),
+        (b"HTTP/1.1 502 Bad Gateway\r\nX: y\r\n\r\n<html>", "HTTP 502"),
+        (b"HTTP/1.1 200", "no complete response to CONNECT"),
+        (b"nonsense\r\n\r\n", "HTTP of no known form"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 4000, "no complete response to CONNECT"),
+    ],
+)
+def test_a_proxy_that_does_not_connect_means_nothing_was_sent(monkeypatch, answer, says):
+    proxy = TunnelProxy(1, answer)
+    monkeypatch.setenv("https_proxy", "http://user:p%40ss@" + proxy.address)
+    with pytest.raises(ConnectionFailed) as caught:
+        post("https://gateway.test")
+    proxy.close()
+    assert says in str(caught.value) and caught.value.outcome == "not sent"
+    assert "p@ss" not in str(caught.value)
+
+
+def test_a_silent_proxy_is_left_at_the_connect_timeout(monkeypatch):
+    with SilentServer(b"HTTP/1.1 200 OK\r\nX: ", drip=b"x", every=0.05) as proxy:
+        monkeypatch.setenv("ALL_PROXY", proxy.endpoint)
+        begun = time.monotonic()
+        with pytest.raises(ConnectionFailed):
+            post("https://gateway.test", connect_timeout=0.5)
+        assert time.monotonic() - begun < 10
+
+
+def test_a_socks_proxy_is_named_as_one(monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:secretword@127.0.0.1:1")
+    with pytest.raises(InvalidParameter) as caught:
+        post("https://gateway.test")
+    assert caught.value.field == "ALL_PROXY"
+    assert "SOCKS" in str(caught.value) and "secretword" not in str(caught.value)
+
+
+def test_the_debug_level_of_http_client_shows_nothing(sandbox, monkeypatch, capsys):
+    monkeypatch.setattr(http.client.HTTPConnection, "debuglevel", 1)
+    monkeypatch.setattr(http.client.HTTPResponse, "debuglevel", 1, raising=False)
+    assert post(sandbox.endpoint).status == 400
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("trusted", ["system", "certifi"])
+def test_the_systems_store_and_certifis_are_both_trusted(tls_sandbox, monkeypatch, trusted):
+    certifi = pytest.importorskip("certifi")
+    bundle = os.environ["ALIBABA_CLOUD_CA_BUNDLE"]
+    monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
+    if trusted == "certifi":
+        monkeypatch.setattr(certifi, "where", lambda: bundle)
+    else:
+        loaded = ssl.SSLContext.load_default_certs
+
+        def load(self, purpose=ssl.Purpose.SERVER_AUTH):
+            loaded(self, purpose)
+            self.load_verify_locations(cafile=bundle)
+
+        monkeypatch.setattr(ssl.SSLContext, "load_default_certs", load)
+    assert post(tls_sandbox.endpoint).status == 400
+
+
+GEVENT = """
+import sys
+when, endpoint, scene_id, key, secret = sys.argv[1:]
+def patch():
+    from gevent import monkey
+    monkey.patch_all()
+if when == "before": patch()
+import facecert
+client = facecert.Client(scene_id, endpoint=endpoint, credentials=(key, secret))
+def init(number):
+    return client.init(cert_name="a", cert_no="1", outer_order_no="%s%d" % (when, number))
+if when == "used":  # gunicorn imports ssl before it patches, an app may even have called
+    init(0)
+    import concurrent.futures
+if when != "before": patch()
+import gevent
+jobs = [gevent.spawn(init, number) for number in range(1, 21)]
+gevent.joinall(jobs, timeout=30, raise_error=True)
+print(sum(job.value.outer_order_no == "%s%d" % (when, n) for n, job in enumerate(jobs, 1)))
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after", "used"])
+@pytest.mark.parametrize("kind", ["sandbox", "tls_sandbox"])
+def test_gevent_may_be_patched_at_any_time(request, when, kind):
+    pytest.importorskip("gevent")
+    sandbox = request.getfixturevalue(kind)
+    arguments = [when, sandbox.endpoint, sandbox.scene_id, sandbox.access_key_id]
+    said = run_python(
+        GEVENT.replace("sys.argv[1:]", repr(arguments + [sandbox.access_key_secret])),
+        env={"ALIBABA_CLOUD_CA_BUNDLE": os.environ.get("ALIBABA_CLOUD_CA_BUNDLE", "")},
+    )
+    assert said.strip() == "20"
+
+
+def test_a_recursion_in_ssl_says_to_patch_earlier(tls_sandbox, monkeypatch):
+    from facecert.errors import DependencyError
+
+    def recur(*args, **kwargs):
+        raise RecursionError("maximum recursion depth exceeded")
+
+    monkeypatch.setattr(ssl, "create_default_context", recur)
+    with pytest.raises(DependencyError) as caught:
+        post(tls_sandbox.endpoint)
+    assert "Patch before" in str(caught.value) and caught.value.outcome == "not sent"
 
 
 def test_time_is_not_spent_on_waiting_for_acknowledgements(sandbox, client):
@@ -393,11 +585,12 @@ def test_bug_a_bare_mark_in_the_proxys_password_made_a_host_of_the_user(monkeypa
     assert caught.value.field == "HTTPS_PROXY" and "secretword" not in str(caught.value)
 
 
-def test_bug_urllib3_is_missing_and_nobody_says_how_to_install_it():
+def test_bug_urllib3_is_missing_and_nobody_says_how_to_install_it(sandbox):
+    """Neither urllib3 nor certifi is needed any more."""
     code = (
-        "import sys; sys.modules['urllib3'] = None\n"
+        "import sys; sys.modules['urllib3'] = sys.modules['certifi'] = None\n"
         "import facecert\n"
-        "try: facecert.Client('1')\n"
-        "except facecert.DependencyError as error: print(error)"
-    )
-    assert "pip install urllib3" in run_python(code)
+        "client = facecert.Client(%r, endpoint=%r, credentials=(%r, %r))\n"
+        "print(client.init(cert_name='a', cert_no='1').certify_id)"
+    ) % (sandbox.scene_id, sandbox.endpoint, sandbox.access_key_id, sandbox.access_key_secret)
+    assert run_python(code).strip() == sandbox.verifications()[0].certify_id

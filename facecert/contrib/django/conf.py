@@ -14,7 +14,7 @@
 
 import sys
 import threading
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -24,7 +24,7 @@ from django.urls import get_script_prefix, reverse
 
 from ...callback import check_secrets
 from ...client import Client
-from ...redact import forget_frames
+from ...redact import Private, empty_frames
 
 #: Key of FACECERT -> argument of Client.
 ARGUMENTS = {
@@ -80,12 +80,12 @@ def client() -> Client:
                 _client = _made()
             except Exception as error:
                 # Error mails and debug pages show the variables of every frame.
-                forget_frames(error, outer)
+                empty_frames(error, outer)
                 raise error
         return _client
 
 
-def callback_secrets() -> Tuple[str, ...]:
+def callback_secrets() -> Private:
     """Return the secrets of the callbacks' tokens.
 
     Raises:

@@ -1,0 +1,187 @@
+"""Opening a connection: the CA bundle, the environment's proxy, all addresses of a name, TLS.
+
+``socket`` and ``ssl`` are looked up at each call, because gevent or eventlet may replace their
+classes at any time.
+"""
+
+import base64
+import os
+import re
+import socket
+import ssl
+import time
+from typing import Optional, Tuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
+
+from ..errors import InvalidParameter
+from ..links import is_loopback
+
+CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return a context that trusts the environment's CA bundle, or the system's and certifi's.
+
+    Raises:
+        InvalidParameter: the bundle cannot be read; ``field`` names the variable.
+    """
+    variable = ca_variable()
+    bundle = os.environ[variable] if variable else None
+    try:
+        if bundle and os.path.isdir(bundle):
+            context = ssl.create_default_context(capath=bundle)
+        else:
+            context = ssl.create_default_context(cafile=bundle)
+        if not bundle:
+            _add_certifi(context)
+    except OSError as error:
+        raise InvalidParameter(
+            "%s names a CA bundle that cannot be read" % (variable or "certifi"),
+            field=variable or "",
+        ) from error
+    if hasattr(ssl, "TLSVersion"):
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    else:  # Python 3.6
+        context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
+    return context
+
+
+def _add_certifi(context: ssl.SSLContext) -> None:
+    try:
+        import certifi
+    except ImportError:
+        return  # the system's store stays
+    context.load_verify_locations(cafile=certifi.where())
+
+
+def ca_variable() -> Optional[str]:
+    """Return the name of the variable that names the CA bundle, or None."""
+    return next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+
+
+def is_about_tls(error: Optional[BaseException]) -> bool:
+    """Tell whether TLS prevented a connection."""
+    return isinstance(error, (ssl.SSLError, ssl.CertificateError))
+
+
+def proxy_address(endpoint: str) -> Optional[str]:
+    """Return the proxy's URL without user and password; None when there is no proxy.
+
+    Raises:
+        InvalidParameter: the variable that names the proxy is malformed; ``field`` names it.
+    """
+    proxy = _proxy(endpoint)
+    return None if proxy is None else "http://%s:%d" % proxy[:2]
+
+
+def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
+    """Return the proxy's host and port, and the header with its user and password."""
+    parts = urlsplit(endpoint)
+    if is_loopback(endpoint) or proxy_bypass_environment(parts.netloc):
+        return None
+    proxies = getproxies_environment()
+    variable = "HTTPS_PROXY" if proxies.get(parts.scheme) else "ALL_PROXY"
+    url = proxies.get(parts.scheme) or proxies.get("all")
+    if not url:
+        return None
+    why = ""
+    try:
+        proxy = urlsplit(url if "://" in url else "http://" + url)
+        port = 80 if proxy.port is None else proxy.port
+        login = ""
+        if proxy.username is not None:
+            pair = "%s:%s" % (unquote(proxy.username), unquote(proxy.password or ""))
+            login = base64.b64encode(pair.encode("utf-8")).decode("ascii")
+            login = "Proxy-Authorization: Basic %s\r\n" % login
+        # What a bare / ? or # in a password cuts off is part of neither host nor port.
+        behind = proxy.path.strip("/") or proxy.query or proxy.fragment
+        if proxy.scheme == "http" and proxy.hostname and port and not behind:
+            return proxy.hostname, port, login
+        why = ", and it is a SOCKS proxy" if proxy.scheme.startswith("socks") else ""
+    except ValueError:
+        pass  # not chained, because its message quotes the password
+    raise InvalidParameter(
+        "%s must name an http:// proxy%s" % (variable, why), field=variable
+    )
+
+
+def open_socket(
+    endpoint: str, context: Optional[ssl.SSLContext], timeout: float
+) -> socket.socket:
+    """Return a connected socket, through the environment's proxy, with TLS if there is a context.
+
+    Raises:
+        OSError: no connection was made within ``timeout`` seconds.
+        ValueError: the host's name is malformed, or (Python 3.6) not the certificate's.
+    """
+    deadline = time.monotonic() + timeout
+    parts = urlsplit(endpoint)
+    host, port = str(parts.hostname), parts.port or (443 if context else 80)
+    proxy = _proxy(endpoint)
+    connection = _dial(*(proxy[:2] if proxy else (host, port)), deadline)
+    try:
+        if proxy:
+            _tunnel(connection, "%s:%d" % (host, port), proxy[2], deadline)
+        if context:
+            connection.settimeout(seconds_left(deadline))
+            connection = context.wrap_socket(connection, server_hostname=host)
+        return connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _dial(host: str, port: int, deadline: float) -> socket.socket:
+    """Return a socket that is connected to the first address that accepts."""
+    addresses = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
+    failure: Optional[OSError] = None
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        connection = socket.socket(family, kind, protocol)
+        try:
+            # An address that does not answer must leave time for the next ones.
+            connection.settimeout(seconds_left(deadline) / (len(addresses) - number))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            failure = error
+        except BaseException:
+            connection.close()
+            raise
+    raise failure or OSError("the name has no address")
+
+
+def _tunnel(connection: socket.socket, target: str, login: str, deadline: float) -> None:
+    """Have a proxy lead the connection to the target."""
+    request = "CONNECT %s HTTP/1.1\r\nHost: %s\r\n%s\r\n" % (target, target, login)
+    connection.settimeout(seconds_left(deadline))
+    connection.sendall(request.encode("latin-1"))
+    head = b""
+    # One byte at a time, so that nothing behind the head is read.
+    while not head.endswith((b"\r\n\r\n", b"\n\n")):
+        connection.settimeout(seconds_left(deadline))
+        byte = connection.recv(1)
+        if not byte or len(head) > 16384:
+            raise OSError("the proxy sent no complete response to CONNECT")
+        head += byte
+    status = re.match(br"HTTP/1\.[01] ([0-9]{3})\b", head)
+    if status is None or not status.group(1).startswith(b"2"):
+        raise OSError(
+            "the proxy refused CONNECT with HTTP %s"
+            % (status.group(1).decode("ascii") if status else "of no known form")
+        )
+
+
+def seconds_left(deadline: float) -> float:
+    """Return the seconds until a deadline.
+
+    Raises:
+        socket.timeout: it is over.
+    """
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise socket.timeout("timed out")
+    return seconds
