@@ -27,7 +27,8 @@ _KNOWN = {
     "order": ("outer_order_no", "[A-Za-z0-9]{1,32}", False),
 }
 
-Secrets = Union[str, Sequence[str]]
+#: One secret, or several during a rotation, the first of which makes new tokens.
+Secrets = Union[str, Sequence[str], Private]
 
 
 class Callback:
@@ -65,14 +66,14 @@ class Callback:
 
     def check(
         self,
-        secrets: Private,
+        secrets: Secrets,
         outer_order_no: Optional[str] = None,
         certify_id: Optional[str] = None,
     ) -> None:
         """Check which order and verification the callback is about; see ``Client.confirm``.
 
         Args:
-            secrets: what ``check_secrets`` returned; may be empty.
+            secrets: one or several, or an empty list.
 
         Raises:
             CallbackError: another order, another verification, a missing or a wrong token.
@@ -83,7 +84,7 @@ class Callback:
         if outer_order_no is not None and self.outer_order_no not in (None, outer_order_no):
             raise CallbackError("The callback is about another order.")
         order = outer_order_no or self.outer_order_no
-        if secrets and not (order and self.token and _fits(secrets, order, self.token)):
+        if secrets and not (order and self.token and check_token(secrets, order, self.token)):
             raise CallbackError("The callback's token is missing, or belongs to another order.")
         if not secrets and certify_id is None:
             raise InvalidParameter(
@@ -155,7 +156,12 @@ def check_token(secrets: Secrets, outer_order_no: str, token: str) -> bool:
     Raises:
         InvalidParameter: a secret is too short.
     """
-    return _fits(check_secrets(secrets), outer_order_no, token)
+    import hmac
+
+    given, fits = token.encode("utf-8", "replace"), False
+    for secret in check_secrets(secrets).value:
+        fits |= hmac.compare_digest(make_token(secret, outer_order_no).encode("ascii"), given)
+    return fits
 
 
 def check_secrets(secrets: Secrets) -> Private:
@@ -165,6 +171,8 @@ def check_secrets(secrets: Secrets) -> Private:
         InvalidParameter: there is no secret, or one has less than 16 characters, or is not valid
             Unicode (bytes of the environment may not be).
     """
+    if isinstance(secrets, Private):
+        return secrets
     several = [secrets] if isinstance(secrets, str) else list(secrets)
     if not several or not all(
         isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
@@ -175,16 +183,6 @@ def check_secrets(secrets: Secrets) -> Private:
     if any(re.search(LONE_SURROGATE, secret) for secret in several):
         raise InvalidParameter.about("callback_secret", "is not valid Unicode text")
     return Private(*several)
-
-
-def _fits(secrets: Private, outer_order_no: str, token: str) -> bool:
-    import hmac
-
-    given = token.encode("utf-8", "replace")
-    fits = False
-    for secret in secrets.value:
-        fits |= hmac.compare_digest(make_token(secret, outer_order_no).encode("ascii"), given)
-    return fits
 
 
 def url_with_order(callback_url: str, outer_order_no: str) -> str:

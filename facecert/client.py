@@ -144,18 +144,18 @@ class Client:
             loopback=is_loopback(self.endpoint),
         )
         # From here on code of other packages runs, and log handlers may list this frame.
-        del cert_name, cert_no, biz_code, return_url, callback_url, callback_token, extra
-        del scene_id, outer_order_no
-        ledger, order = self.ledger, str(parameters.outer_order_no)
-        if ledger is None:
-            return self._gateway.call(parameters)[0]  # type: ignore[no-any-return]
-        ledger.keep_sent(order, scene_id=parameters.scene_id, sent_at=self._gateway.now())
+        del cert_name, cert_no, callback_url, callback_token, extra
+        ledger, order = self.ledger, parameters.outer_order_no
+        if ledger is not None:
+            ledger.keep_sent(order, scene_id=parameters.scene_id, sent_at=self._gateway.now())
         try:
             opened: InitResult = self._gateway.call(parameters)[0]
         except BaseException as error:  # a timeout's signal may strike anywhere
-            ledger.keep_opening(order, lifecycle.failed(error))
+            if ledger is not None:
+                ledger.keep_opening(order, lifecycle.failed(error))
             raise
-        ledger.keep_opening(order, lifecycle.opened(opened))
+        if ledger is not None:
+            ledger.keep_opening(order, lifecycle.opened(opened))
         return opened
 
     @guarded
@@ -188,7 +188,7 @@ class Client:
             enc_token=enc_token,
             extra=extra,
         )
-        del certify_id, scene_id, enc_token, extra
+        del enc_token, extra
         return self._query(parameters)
 
     @guarded

@@ -101,12 +101,9 @@ class FacecertError(Exception):
 
 
 class InvalidParameter(FacecertError, ValueError):
-    """An argument or a setting breaks a rule; found before anything was sent.
+    """An argument or a setting breaks a rule; found before anything was sent."""
 
-    Attributes:
-        field: the name of the argument or setting. Its value is never shown.
-    """
-
+    #: The name of the argument or setting. Its value is never shown.
     field: str = ""
 
     @classmethod
@@ -147,25 +144,17 @@ class NoAnswer(FacecertError):
 
 
 class BadAnswer(FacecertError):
-    """A response came, but not one of the service (a proxy's page, a cut-off text).
-
-    Attributes:
-        http_status: the HTTP status of the response.
-        certify_id: the id of the verification if that much could be read, or None. Store it.
-    """
+    """A response came, but not one of the service (a proxy's page, a cut-off text)."""
 
     outcome = UNKNOWN
     retryable = True
     http_status: int = 0
+    #: The id of the verification if that much could be read, or None. Store it.
     certify_id: Optional[str] = None
 
 
 class GatewayError(FacecertError):
-    """The gateway in front of the service refused the request; ``code`` is its dotted name.
-
-    Attributes:
-        http_status: the HTTP status of the response.
-    """
+    """The gateway in front of the service refused the request; ``code`` is its dotted name."""
 
     outcome = REFUSED
     http_status: int = 0
@@ -182,13 +171,9 @@ class SignatureError(GatewayError):
 
 
 class ClockSkew(GatewayError):
-    """The timestamp of the request lies outside the gateway's window.
+    """The timestamp of the request lies outside the gateway's window."""
 
-    Attributes:
-        skew_seconds: how far this machine's clock is ahead of the gateway's (negative: behind);
-            None when the response had no Date.
-    """
-
+    #: How far this machine's clock is ahead of the gateway's (negative: behind), or None.
     skew_seconds: Optional[float] = None
 
 

@@ -7,7 +7,7 @@ help.aliyun.com 181863.
 
 import json
 import re
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
 from .errors import BadAnswer
@@ -66,13 +66,9 @@ class Answer:
 
     def incomplete(self, missing: str, certify_id: Optional[str]) -> BadAnswer:
         """Return the error for a response with Code 200 that lacks a field."""
-        return BadAnswer(
-            "The service returned Code 200 without %s. Report the RequestId to Alibaba Cloud if it"
-            " happens again." % missing,
-            http_status=200,
-            request_id=self.request_id,
-            certify_id=certify_id,
-        )
+        text = "The service returned Code 200 without %s. Report the RequestId to Alibaba Cloud if"
+        evidence = {"request_id": self.request_id, "certify_id": certify_id, "http_status": 200}
+        return BadAnswer((text + " it happens again.") % missing, evidence)
 
 
 class _Result:
@@ -97,7 +93,7 @@ class _Result:
     def as_dict(self) -> Dict[str, Any]:
         """Return all fields as a dict that JSON can express, ``raw`` included; times as text."""
         return {
-            name: time_text(value) if isinstance(value, datetime) else value
+            name: value.isoformat() if isinstance(value, datetime) else value
             for name, value in self._fields().items()
         }
 
@@ -226,19 +222,8 @@ class QueryResult(_Result):
         passed = answer.text("passed")
         if passed is None:
             raise answer.incomplete("passed", certify_id)
-        return cls(
-            passed == "T",
-            certify_id,
-            answer.get("identityInfo"),
-            answer.get("materialInfo"),
-            answer.request_id,
-            answer.envelope,
-        )
-
-
-def time_text(moment: datetime) -> str:
-    """Return an aware datetime as ISO 8601 text in UTC, which ``parse_time`` reads."""
-    return moment.astimezone(timezone.utc).isoformat()
+        info = answer.get("identityInfo"), answer.get("materialInfo")
+        return cls(passed == "T", certify_id, *info, answer.request_id, answer.envelope)
 
 
 def parse_time(text: str) -> datetime:

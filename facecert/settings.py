@@ -93,25 +93,17 @@ def _truth(value: str, field: str) -> bool:
     raise InvalidParameter.about(field, "must be 1 or 0")
 
 
-def _words(value: str, field: str) -> Tuple[str, ...]:
-    return tuple(value.split())
-
-
-def _as_it_is(value: str, field: str) -> str:
-    return value
-
-
 #: Environment variable -> (argument of Client, rule).
 VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_SCENE_ID": ("scene_id", check_scene_id),
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_ENCRYPT": ("encrypt", _truth),
     "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", PublicKey.parse),
-    "FACECERT_CALLBACK_SECRET": ("callback_secret", _words),
+    "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: tuple(value.split())),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
     "FACECERT_ATTEMPTS": ("attempts", _whole),
-    "FACECERT_LEDGER": ("ledger", _as_it_is),
+    "FACECERT_LEDGER": ("ledger", lambda value, _: value),
 }
 
 

@@ -158,3 +158,14 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    try:
+        cli(prog_name="facecert")
+    except RuntimeError as error:
+        # click on Python 3.6 without a locale; its message says what to set.
+        if "ASCII" not in str(error):
+            raise
+        sys.exit(str(error))

@@ -9,16 +9,9 @@ from datetime import timezone
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Type
 
 from ..errors import (
-    REFUSED,
-    UNKNOWN,
-    BadAnswer,
-    ClockSkew,
-    FacecertError,
-    GatewayError,
-    ServiceError,
-    SignatureError,
-    Throttled,
-)
+    REFUSED, UNKNOWN, BadAnswer, ClockSkew, FacecertError, GatewayError, ServiceError,
+    SignatureError, Throttled,
+)  # fmt: skip
 from ..redact import WITHHELD, Private
 from ..results import Answer
 
@@ -102,12 +95,9 @@ def read(response: Response, private: Optional[Private] = None) -> Answer:
     answer = Answer(response.body, private)
     code = answer.code
     if code is None:
-        raise BadAnswer(
-            "HTTP %d came without the service's JSON: a proxy on the way, a wrong endpoint, or a"
-            " response that was cut off." % response.status,
-            http_status=response.status,
-            retry_after=_retry_after(response),
-        )
+        text = "HTTP %d came without the service's JSON: a proxy on the way, a wrong endpoint, or a"
+        evidence = {"http_status": response.status, "retry_after": _retry_after(response)}
+        raise BadAnswer((text + " response that was cut off.") % response.status, evidence)
     # A longer number is no Code: it may be a document number.
     if isinstance(code, int) and 200 <= response.status < 300 and abs(code) <= 999999:
         if code == 200:
@@ -126,13 +116,9 @@ def _service_error(code: int, answer: Answer) -> ServiceError:
     meaning, outcome = SERVICE_CODES.get(
         code, ("The service returned a Code that its documentation does not list.", UNKNOWN)
     )
+    evidence = {"code": code, "outcome": outcome, "retryable": code == 500}
     return ServiceError(
-        meaning,
-        code=code,
-        request_id=answer.request_id,
-        outcome=outcome,
-        retryable=code == 500,
-        service_message=answer.message,
+        meaning, evidence, request_id=answer.request_id, service_message=answer.message
     )
 
 
@@ -148,19 +134,14 @@ def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertErr
         if re.fullmatch(pattern, code):
             if kind is ClockSkew:
                 evidence["skew_seconds"] = skew_seconds(response)
-            return kind(meaning, **evidence)
+            return kind(meaning, evidence)
     if response.status >= 500 or response.status == 408 or re.fullmatch(MAYBE_DONE, code):
-        return GatewayError(
-            "The gateway failed, or had received this request before.",
-            outcome=UNKNOWN,
-            retryable=True,
-            **evidence
-        )
+        evidence.update(outcome=UNKNOWN, retryable=True)
+        return GatewayError("The gateway failed, or had received this request before.", evidence)
     if response.status < 300:
-        return GatewayError(
-            "The response has a Code of no known kind.", outcome=UNKNOWN, **evidence
-        )
-    return GatewayError("The gateway refused the request.", **evidence)
+        evidence.update(outcome=UNKNOWN)
+        return GatewayError("The response has a Code of no known kind.", evidence)
+    return GatewayError("The gateway refused the request.", evidence)
 
 
 def _retry_after(response: Response) -> Optional[float]:

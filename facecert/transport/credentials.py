@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional
 
 from ..errors import CredentialsError, DependencyError, FacecertError
 from ..redact import Private, empty_frames
@@ -30,10 +30,11 @@ _QUOTING_LOGGERS = (
 
 _this_thread = threading.local()
 
-_TRIED = (
-    "looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
+_NOT_FOUND = (
+    "The standard credential chain found no AccessKey, or could not reach what it found (%%s). It"
+    " looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
     " ~/.aliyun/config.json and ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
-    " ALIBABA_CLOUD_CREDENTIALS_URI" % (ID, SECRET, TOKEN)
+    " ALIBABA_CLOUD_CREDENTIALS_URI." % (ID, SECRET, TOKEN)
 )
 
 
@@ -83,9 +84,9 @@ class Credentials:
 
     def __init__(self, source: Any = None) -> None:
         self._chain = source is None
-        fixed = isinstance(source, (tuple, list))
-        self._fixed = _fixed(source) if fixed else None
-        self._read = None if source is None or fixed else _reader(source)
+        fixed = isinstance(source, (tuple, list)) and len(source) in (2, 3)
+        self._fixed = Snapshot(*source) if fixed else None
+        self._read = None if fixed or source is None else _reader(source)
 
     def __repr__(self) -> str:
         return "<Credentials>"
@@ -97,7 +98,7 @@ class Credentials:
             CredentialsError: nothing usable was found, or the source failed.
             DependencyError: ``alibabacloud_credentials`` cannot be imported.
         """
-        snapshot = self._fixed or (_from_environment() if self._chain else None)
+        snapshot = _from_environment() if self._chain else self._fixed
         if snapshot is not None:
             return snapshot
         try:
@@ -111,12 +112,8 @@ class Credentials:
             # Messages of the chain may quote an STS request, whose URL is signed and has a token.
             empty_frames(error)
             reason = type(error).__name__
-        raise CredentialsError(
-            "The standard credential chain found no AccessKey, or could not reach what it found"
-            " (%s). It %s." % (reason, _TRIED)
-            if self._chain
-            else "The credentials that were passed in could not be read (%s)." % reason
-        )
+        text = _NOT_FOUND if self._chain else "The credentials passed in could not be read (%s)."
+        raise CredentialsError(text % reason)
 
 
 def _from_environment() -> Optional[Snapshot]:
@@ -176,20 +173,19 @@ def _printable(value: Any, what: str) -> str:
     return text
 
 
-def _fixed(source: Sequence[Any]) -> Snapshot:
-    if len(source) not in (2, 3):
-        raise CredentialsError("credentials must be (id, secret) or (id, secret, token).")
-    return Snapshot(*source)
-
-
 def _reader(source: Any) -> Callable[[], Snapshot]:
+    """Return the function that reads a source anew.
+
+    Raises:
+        CredentialsError: the source has an unknown type.
+    """
     if _returns_whole(source):
         return lambda: _whole(source.get_credential())
     if hasattr(source, "get_access_key_secret"):
         return lambda: _piecewise(source)
     signer = getattr(source, "_signer", None)
     if hasattr(signer, "sign"):
-        return lambda: _Signed().by(signer)
+        return lambda: _by_signer(signer)
     raise CredentialsError(
         "credentials must be None, (id, secret[, token]), an alibabacloud_credentials Client, an"
         " AcsClient, or have get_credential()."
@@ -227,30 +223,29 @@ def _piecewise(source: Any) -> Snapshot:
     raise CredentialsError("The credentials changed three times while they were read.")
 
 
-class _Signed:
-    """Stands in for a request: any signer of an AcsClient gives it what it signs with.
+class _SignedRequest:
+    """Stands in for a request, to which an AcsClient's signer passes its credentials.
 
-    The signers of AccessKeys, STS tokens and RAM roles keep their credentials in different places,
-    and refresh them while they sign.
+    The signers of AccessKeys, STS tokens and RAM roles store them in different places, and refresh
+    them while they sign.
     """
 
-    def __init__(self) -> None:
-        self._key = ("", "")
-        self._token: Optional[str] = None
-
-    def by(self, signer: Any) -> Snapshot:
-        """Return what a signer signs with."""
-        signer.sign("cn-shanghai", self)
-        return Snapshot(*self._key, self._token, type(signer).__name__)
+    key = ("", "")
+    token: Optional[str] = None
 
     def get_style(self) -> str:
         return "RPC"
 
     def add_query_param(self, name: str, value: str) -> None:
-        self._token = value
-
-    def get_signed_header(self, region_id: str, access_key_id: str, secret: str) -> None:
-        self._key = (access_key_id, secret)
+        self.token = value
 
     def get_url(self, region_id: str, access_key_id: str, secret: str) -> None:
-        self._key = (access_key_id, secret)
+        self.key = (access_key_id, secret)
+
+    get_signed_header = get_url
+
+
+def _by_signer(signer: Any) -> Snapshot:
+    request = _SignedRequest()
+    signer.sign("cn-shanghai", request)
+    return Snapshot(*request.key, request.token, type(signer).__name__)

@@ -48,6 +48,16 @@ class Http:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._kept: Optional[_Kept] = None
+        lines = (
+            "POST / HTTP/1.1",
+            "Host: %s" % urlsplit(endpoint).netloc,
+            "Content-Type: application/x-www-form-urlencoded",
+            "Accept: application/json",
+            "Accept-Encoding: identity",
+            "User-Agent: facecert/%s" % __version__,
+            "Content-Length: ",
+        )
+        self._head = "\r\n".join(lines)
 
     def post(self, form: Form) -> Response:
         """Send a form once and return the response, whatever its status.
@@ -62,8 +72,8 @@ class Http:
         connection, begun, in_step = None, False, False
         cause: Optional[BaseException] = None
         try:
-            connection = self._take() or self._connect()
-            connection.send_head(self._head(len(form.value)), self._read_timeout)
+            connection = self._state().take() or self._connect()
+            connection.send_head(self._head + str(len(form.value)), self._read_timeout)
             begun = True
             connection.send_body(form)
             response, in_step = connection.receive(self._read_timeout)
@@ -93,35 +103,16 @@ class Http:
     def _state(self) -> "_Kept":
         """Return what is kept in this process, since the last patch of ``socket`` and ``ssl``."""
         key = (os.getpid(), socket.socket, ssl.SSLContext)
-        kept = self._kept
-        if kept is None or kept.key != key:
-            fresh = _Kept(key)
-            self._kept = fresh
-            if kept is not None:
-                kept.close()
-            return fresh
-        return kept
-
-    def _take(self) -> Optional["_Connection"]:
-        return self._state().take()
+        if self._kept is None or self._kept.key != key:
+            self.close()
+            self._kept = _Kept(key)
+        return self._kept
 
     def _connect(self) -> "_Connection":
         state = self._state()
         if self._endpoint.startswith("https://") and state.context is None:
             state.context = tls_context()
         return _Connection(open_socket(self._endpoint, state.context, self._connect_timeout))
-
-    def _head(self, length: int) -> bytes:
-        lines = (
-            "POST / HTTP/1.1",
-            "Host: %s" % urlsplit(self._endpoint).netloc,
-            "Content-Type: application/x-www-form-urlencoded",
-            "Content-Length: %d" % length,
-            "Accept: application/json",
-            "Accept-Encoding: identity",
-            "User-Agent: facecert/%s" % __version__,
-        )
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
 
     def _failure(self, error: BaseException, begun: bool) -> Tuple[FacecertError, BaseException]:
         """Return the error to raise, and a cause for it that may be shown."""
@@ -137,9 +128,8 @@ class Http:
         advice = "the network, DNS, HTTPS_PROXY and the endpoint"
         if is_about_tls(error):
             advice = "ALIBABA_CLOUD_CA_BUNDLE and whether something intercepts TLS"
-        words = str(error) or type(error).__name__
         text = "No connection to %s: %s. Nothing was sent. Check %s."
-        return ConnectionFailed(text % (host, words, advice)), error
+        return ConnectionFailed(text % (host, str(error) or type(error).__name__, advice)), error
 
 
 class _TooLong(Exception):
@@ -192,10 +182,10 @@ class _Connection:
         self._reader = _Reader(self._raw, 65536)
         self.idle_since = 0.0
 
-    def send_head(self, head: bytes, timeout: float) -> None:
+    def send_head(self, head: str, timeout: float) -> None:
         """Send the head of a request."""
         self._socket.settimeout(timeout)
-        self._socket.sendall(head)
+        self._socket.sendall((head + "\r\n\r\n").encode("ascii"))
 
     def send_body(self, form: Form) -> None:
         """Send the body. From its first byte on, the call may have been done."""

@@ -21,24 +21,17 @@ class Stopped(FacecertError):
 class Pace(abc.ABC):
     """Limits how fast attempts are sent, retries included; ``Client.paced`` takes any.
 
-    ``facecert.batch.Rate`` is the implementation for the threads of one process.
+    ``facecert.batch.Rate`` is the implementation for the threads of one process. Both methods
+    raise ``Stopped`` when the pace was stopped before the wait is over.
     """
 
     @abc.abstractmethod
     def turn(self) -> ContextManager[None]:
-        """Return a context manager that waits for the turn of one attempt when it is entered.
-
-        Raises:
-            Stopped: on entering, because the pace was stopped.
-        """
+        """Return a context manager that waits for the turn of one attempt when it is entered."""
 
     @abc.abstractmethod
     def sleep(self, seconds: float) -> None:
-        """Wait between two attempts.
-
-        Raises:
-            Stopped: the pace was stopped before or during the wait.
-        """
+        """Wait between two attempts."""
 
 
 def pause(attempt: int, retry_after: Optional[float], jitter: float) -> float:

@@ -110,7 +110,7 @@ def test_opening_stores_the_row_and_sends_our_callback_url(sandbox, options, per
 def test_the_row_is_committed_before_anything_is_sent(options, person, monkeypatch):
     seen = []
 
-    def look(parameters, read):
+    def look(parameters):
         with sqlite3.connect(connection.settings_dict["NAME"]) as other:
             sql = "select state from facecert_verification where outer_order_no = ?"
             seen.extend(other.execute(sql, [parameters.outer_order_no]).fetchall())
@@ -402,16 +402,16 @@ def test_it_comes_before_the_answer_of_init_was_stored(
 ):
     gateway, call = conf.client()._gateway, conf.client()._gateway.call
 
-    def answered_late(parameters, read):
-        opened = call(parameters, read)
+    def answered_late(parameters):
+        opened, sent_at = call(parameters)
         if parameters.method == "query":
-            return opened
+            return opened, sent_at
         sandbox.complete(opened.certify_id)
         row = Verification.objects.get(outer_order_no=opened.outer_order_no)
         assert (row.state, row.certify_id) == ("sent", "")
         row.certify_id = opened.certify_id  # of this object alone
         assert deliver(row.outer_order_no, genuine(row)).status_code == 200
-        return opened
+        return opened, sent_at
 
     monkeypatch.setattr(gateway, "call", answered_late)
     row, opened = open_verification(**person)
@@ -424,8 +424,8 @@ def test_it_comes_though_the_answer_of_init_was_lost(
 ):
     call = conf.client()._gateway.call
 
-    def lost(parameters, read):
-        call(parameters, read)
+    def lost(parameters):
+        call(parameters)
         raise facecert.NoAnswer("cut off")
 
     with monkeypatch.context() as patch:

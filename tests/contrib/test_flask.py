@@ -279,7 +279,7 @@ def test_settings_may_be_texts_from_the_environment(sandbox):
     with app.app_context():
         client = app.ext.client
     assert client.scene_id == sandbox.scene_id and client.encrypt is False
-    assert client._callback_secrets == ("the-new-secret-of-all", SECRET)
+    assert client._callback_secrets.value == ("the-new-secret-of-all", SECRET)
 
 
 @pytest.mark.parametrize(
