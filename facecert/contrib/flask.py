@@ -52,9 +52,10 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import SHORTEST_SECRET, parse_callback
+from ..callback import SHORTEST_SECRET, Callback, parse_callback
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter
+from ..redact import Hidden, guarded
 from ..results import InitResult
 
 try:
@@ -100,6 +101,7 @@ class FaceCert:
         if app is not None:
             self.init_app(app)
 
+    @guarded
     def init_app(self, app: Flask) -> None:
         """Read the app's settings and add the callback's route.
 
@@ -120,31 +122,27 @@ class FaceCert:
         """
         return _state().client()
 
+    @guarded
     def init(self, **fields: Any) -> InitResult:
         """Open a verification that calls this app back; arguments and errors of ``Client.init``."""
-        try:
-            fields.setdefault("callback_url", _state().callback_url())
-            return self.client.init(**fields)
-        finally:
-            # A crash report shows this frame's variables.
-            del fields
+        fields.setdefault("callback_url", _state().callback_url())
+        hidden = Hidden(fields)
+        del fields  # because log handlers may list this frame during the call
+        return self.client.init(**hidden.take())
 
     def _called_back(self, order: str) -> Response:
         if "HTTP_TRANSFER_ENCODING" in request.environ:
             return _answer("say how long it is", 411)
         if (request.content_length or 0) > LONGEST_BODY:
             return _answer("too long", 413)
-        given = (*request.args.items(multi=True), *request.form.items(multi=True))
         try:
-            claim = parse_callback(MultiDict(given))
+            claim = _claim()
             answer = self.client.confirm(claim, outer_order_no=order)
         except CallbackError:
             return _answer("refused", 403)
         except FacecertError as error:
             _log.error("A callback was not settled; the platform may call again: %s", error)
             return _answer("try again", 503)
-        finally:
-            del given
         if claim.passed and not answer.passed:
             # "F" also means "not yet": nobody's state is to become final by it.
             return _answer("not known yet", 503)
@@ -156,11 +154,16 @@ class FaceCert:
         return _answer("ok", 200)
 
 
+def _claim() -> Callback:
+    given = (*request.args.items(multi=True), *request.form.items(multi=True))
+    return parse_callback(MultiDict(given))
+
+
 class _State:
-    """What one app has of us."""
+    """The settings and the client of one app."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._arguments = _client_arguments(config)
+        self._arguments = Hidden(_client_arguments(config))
         self._public_url = _public_url(config.get("FACECERT_PUBLIC_URL"))
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
         self._lock = threading.Lock()
@@ -169,7 +172,7 @@ class _State:
     def client(self) -> Client:
         with self._lock:
             if self._client is None:
-                self._client = Client(**self._arguments)
+                self._client = Client(**self._arguments.value)
             return self._client
 
     def callback_url(self) -> str:

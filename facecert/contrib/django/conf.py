@@ -12,7 +12,6 @@
     }
 """
 
-import sys
 import threading
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
@@ -24,7 +23,7 @@ from django.urls import get_script_prefix, reverse
 
 from ...callback import check_secrets
 from ...client import Client
-from ...redact import Private, empty_frames
+from ...redact import Private, guarded
 
 #: Key of FACECERT -> argument of Client.
 ARGUMENTS = {
@@ -47,6 +46,7 @@ _lock = threading.Lock()
 _client: Optional[Client] = None
 
 
+@guarded
 def options() -> Dict[str, Any]:
     """Return what ``FACECERT`` sets; what is None or empty counts as unset.
 
@@ -65,6 +65,7 @@ def options() -> Dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None and value != ""}
 
 
+@guarded
 def client() -> Client:
     """Return the client that all of the process shares; it is made anew when settings change.
 
@@ -75,16 +76,11 @@ def client() -> Client:
     global _client
     with _lock:
         if _client is None:
-            outer = sys.exc_info()[1]
-            try:
-                _client = _made()
-            except Exception as error:
-                # Error mails and debug pages show the variables of every frame.
-                empty_frames(error, outer)
-                raise error
+            _client = _made()
         return _client
 
 
+@guarded
 def callback_secrets() -> Private:
     """Return the secrets of the callbacks' tokens.
 
@@ -94,6 +90,7 @@ def callback_secrets() -> Private:
     return check_secrets(options().get("CALLBACK_SECRET", ()))
 
 
+@guarded
 def callback_url() -> Optional[str]:
     """Return the URL for the platform to call, with ``{order}`` for the order's number.
 
@@ -104,7 +101,6 @@ def callback_url() -> Optional[str]:
     if "PUBLIC_URL" not in given or "CALLBACK_SECRET" not in given:
         return None
     base = str(given["PUBLIC_URL"]).rstrip("/")
-    del given
     path = str(reverse("facecert:callback", args=[_STAND_IN])).replace(_STAND_IN, "{order}")
     if urlsplit(base).path:
         # PUBLIC_URL says where the site is; below it, the prefix would stand twice.

@@ -14,6 +14,7 @@ from ... import lifecycle
 from ...client import Client
 from ...lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, BaseLedger, Opening
 from ...params import check_order_no
+from ...redact import Hidden, guarded
 from ...results import InitResult, QueryResult
 from . import conf
 from .signals import verified
@@ -179,6 +180,7 @@ class ModelLedger(BaseLedger):
                 row.settle(answer)
 
 
+@guarded
 def open_verification(
     *, client: Optional[Client] = None, **init_fields: Any
 ) -> Tuple[Verification, InitResult]:
@@ -204,17 +206,15 @@ def open_verification(
         IntegrityError: there is a verification with this ``outer_order_no`` that was not
             refused; nothing was sent.
     """
-    try:
-        order = check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
-        if init_fields.get("callback_url") is None:
-            init_fields["callback_url"] = conf.callback_url()
-        keeping = copy.copy(client or conf.client())
-        keeping.ledger = ModelLedger()
-        opened = keeping.init(**init_fields)
-        return written().get(outer_order_no=order), opened
-    finally:
-        # A crash report shows this frame's variables.
-        del init_fields
+    order = check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
+    if init_fields.get("callback_url") is None:
+        init_fields["callback_url"] = conf.callback_url()
+    hidden = Hidden(init_fields)
+    del init_fields  # because log handlers may list this frame during the call
+    keeping = copy.copy(client or conf.client())
+    keeping.ledger = ModelLedger()
+    opened = keeping.init(**hidden.take())
+    return written().get(outer_order_no=order), opened
 
 
 def written() -> Any:
