@@ -106,7 +106,7 @@ def test_personal_data_and_secrets_are_in_the_body_only(
     person = {"cert_name": NAME, "cert_no": NUMBER, "callback_token": CALLBACK_TOKEN,
               "callback_url": "https://shop.example/"}  # fmt: skip
     errors = 0
-    with tls_sandbox.client(credentials=key, read_timeout=0.3, encrypt=encrypt) as client:
+    with tls_sandbox.client(credentials=key, read_timeout=1.0, encrypt=encrypt) as client:
         client._gateway._sleep = lambda seconds: None
         for fault in [None] + sorted(FAULTS):
             for method in ("init", "query"):
@@ -309,3 +309,75 @@ def test_no_real_keys_reach_a_sandbox_by_mistake(sandbox):
             client.query("ab")
     assert "sandbox" in str(caught.value)
     assert sandbox.requests == []
+
+
+class Walker(logging.Handler):
+    """As an APM agent: writes the variables of all live frames at every log record."""
+
+    def __init__(self):
+        super().__init__(logging.DEBUG)
+        self.seen = []
+
+    def emit(self, record):
+        self.seen.append(record.getMessage())
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename != __file__ and frame.f_globals.get("__name__") != "logging":
+                self.seen.append("%s %r" % (frame.f_code.co_name, frame.f_locals))
+            frame = frame.f_back
+
+
+@pytest.mark.parametrize("encrypt", [False, True])
+def test_live_frames_show_nothing_at_any_log_record(sandbox, encrypt):
+    """init, query and confirm, refused, cut off and with a ledger that complains."""
+    from facecert.lifecycle import BaseLedger
+
+    log = logging.getLogger("facecert")
+
+    class Complaining(BaseLedger):
+        def keep_sent(self, outer_order_no, **more):
+            log.error("keep_sent")
+
+        def keep_opening(self, outer_order_no, opening):
+            log.error("keep_opening")
+
+        def keep_answer(self, answer, **more):
+            log.error("keep_answer")
+
+    sandbox.allow("canary-id", SECRET, TOKEN)
+    walker, level = Walker(), log.level
+    log.addHandler(walker)
+    log.setLevel(logging.DEBUG)
+    secret = "canary-callback-secret-0815"
+    client = sandbox.client(
+        credentials=("canary-id", SECRET, TOKEN), ledger=Complaining(), encrypt=encrypt,
+        callback_secret=secret, read_timeout=0.5, attempts=2,
+    )  # fmt: skip
+    client._gateway._sleep = lambda seconds: None
+    try:
+        with client:
+            for fault in (None, "throttled", "code-500", "cut", "echo"):
+                if fault:
+                    sandbox.fail(fault)
+                try:
+                    opened = client.init(
+                        cert_name=NAME, cert_no=NUMBER, extra={"more": NAME},
+                        callback_url="https://shop.example/", outer_order_no="o%s" % len(walker.seen),
+                    )  # fmt: skip
+                except facecert.FacecertError:
+                    pass
+            token = facecert.callback.make_token(secret, opened.outer_order_no)
+            sandbox.fail("throttled")
+            client.confirm(
+                {"certifyId": opened.certify_id, "passed": "F", "CallbackToken": token,
+                 "order": opened.outer_order_no}
+            )  # fmt: skip
+    finally:
+        log.removeHandler(walker)
+        log.setLevel(level)
+    text = "\n".join(walker.seen)
+    assert "keep_opening" in text and "keep_answer" in text and len(walker.seen) > 50
+    assert found_in(text) == []
+    for private in (secret, token):
+        assert private not in text
+    assert secret not in repr(vars(client))
