@@ -45,12 +45,8 @@ class Callback:
     __slots__ = ("certify_id", "passed", "token", "outer_order_no", "others")
 
     def __init__(
-        self,
-        certify_id: str,
-        passed: bool,
-        token: Optional[str] = None,
-        outer_order_no: Optional[str] = None,
-        others: Optional[Mapping[str, str]] = None,
+        self, certify_id: str, passed: bool, token: Optional[str] = None,
+        outer_order_no: Optional[str] = None, others: Optional[Mapping[str, str]] = None
     ) -> None:
         self.certify_id = certify_id
         self.passed = passed

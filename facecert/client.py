@@ -47,17 +47,10 @@ class Client:
 
     @guarded
     def __init__(
-        self,
-        scene_id: Optional[str] = None,
-        *,
-        credentials: Any = None,
-        endpoint: Optional[str] = None,
-        encrypt: bool = False,
-        sm2_public_key: Union[PublicKey, str, None] = None,
-        connect_timeout: float = 5,
-        read_timeout: float = 10,
-        attempts: int = 3,
-        callback_secret: Optional[Secrets] = None,
+        self, scene_id: Optional[str] = None, *, credentials: Any = None,
+        endpoint: Optional[str] = None, encrypt: bool = False,
+        sm2_public_key: Union[PublicKey, str, None] = None, connect_timeout: float = 5,
+        read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
         ledger: Union[BaseLedger, str, None] = None
     ) -> None:
         source = Credentials(credentials)
@@ -90,17 +83,10 @@ class Client:
 
     @guarded
     def init(
-        self,
-        *,
-        cert_name: str,
-        cert_no: str,
-        scene_id: Optional[str] = None,
-        biz_code: str = "FACE",
-        outer_order_no: Optional[str] = None,
-        return_url: Optional[str] = "",
-        callback_url: Optional[str] = None,
-        callback_token: Optional[str] = None,
-        encrypt: Optional[bool] = None,
+        self, *, cert_name: str, cert_no: str, scene_id: Optional[str] = None,
+        biz_code: str = "FACE", outer_order_no: Optional[str] = None,
+        return_url: Optional[str] = "", callback_url: Optional[str] = None,
+        callback_token: Optional[str] = None, encrypt: Optional[bool] = None,
         extra: Optional[Mapping[str, Any]] = None
     ) -> InitResult:
         """Open a verification (help.aliyun.com 181863).
@@ -160,11 +146,7 @@ class Client:
 
     @guarded
     def query(
-        self,
-        certify_id: str,
-        *,
-        scene_id: Optional[str] = None,
-        enc_token: Optional[str] = None,
+        self, certify_id: str, *, scene_id: Optional[str] = None, enc_token: Optional[str] = None,
         extra: Optional[Mapping[str, Any]] = None
     ) -> QueryResult:
         """Query whether the person passed (help.aliyun.com 181863).
@@ -193,12 +175,8 @@ class Client:
 
     @guarded
     def confirm(
-        self,
-        callback: Any,
-        *,
-        outer_order_no: Optional[str] = None,
-        certify_id: Optional[str] = None,
-        scene_id: Optional[str] = None
+        self, callback: Any, *, outer_order_no: Optional[str] = None,
+        certify_id: Optional[str] = None, scene_id: Optional[str] = None
     ) -> QueryResult:
         """Check which order a callback is about, then query. Trust the result, nothing else.
 

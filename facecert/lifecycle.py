@@ -64,11 +64,7 @@ class BaseLedger(abc.ABC):
 
     @abc.abstractmethod
     def keep_answer(
-        self,
-        answer: QueryResult,
-        *,
-        asked_at: datetime,
-        outer_order_no: Optional[str] = None,
+        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
         """Store the result of a query, if ``decide`` derives a state from it.

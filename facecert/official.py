@@ -25,13 +25,8 @@ ResponseBody = Union[str, bytes, Mapping[str, Any]]
 
 @guarded
 def init_request(
-    *,
-    cert_name: str,
-    cert_no: str,
-    scene_id: str,
-    encrypt: bool = False,
-    sm2_public_key: Union[PublicKey, str, None] = None,
-    **fields: Any
+    *, cert_name: str, cert_no: str, scene_id: str, encrypt: bool = False,
+    sm2_public_key: Union[PublicKey, str, None] = None, **fields: Any
 ) -> Any:
     """Return the official ``ExecuteRequestRequest`` of an ``init``: POST, everything in the body.
 

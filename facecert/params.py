@@ -66,16 +66,10 @@ class ServiceParameters:
 
 
 def init_parameters(
-    person: Person,
-    *,
-    scene_id: Optional[str],
-    biz_code: str = "FACE",
-    outer_order_no: Optional[str] = None,
-    return_url: Optional[str] = "",
-    callback_url: Optional[str] = None,
-    callback_token: Optional[str] = None,
-    extra: Optional[Mapping[str, Any]] = None,
-    loopback: bool = False,
+    person: Person, *, scene_id: Optional[str], biz_code: str = "FACE",
+    outer_order_no: Optional[str] = None, return_url: Optional[str] = "",
+    callback_url: Optional[str] = None, callback_token: Optional[str] = None,
+    extra: Optional[Mapping[str, Any]] = None, loopback: bool = False,
     callback_secrets: Private = Private()
 ) -> ServiceParameters:
     """Check and build the fields of ``init``; see ``Client.init`` for what they mean.

@@ -149,13 +149,8 @@ class InitResult(_Result):
     raw: Dict[str, Any]
 
     def __init__(
-        self,
-        certify_id: str,
-        certify_url: str,
-        outer_order_no: str,
-        expires_at: datetime,
-        request_id: Optional[str] = None,
-        raw: Optional[Dict[str, Any]] = None,
+        self, certify_id: str, certify_url: str, outer_order_no: str, expires_at: datetime,
+        request_id: Optional[str] = None, raw: Optional[Dict[str, Any]] = None
     ) -> None:
         self._set(certify_id, certify_url, outer_order_no, expires_at, request_id, raw or {})
 
@@ -199,13 +194,8 @@ class QueryResult(_Result):
     raw: Dict[str, Any]
 
     def __init__(
-        self,
-        passed: bool,
-        certify_id: str,
-        identity_info: Any = None,
-        material_info: Any = None,
-        request_id: Optional[str] = None,
-        raw: Optional[Dict[str, Any]] = None,
+        self, passed: bool, certify_id: str, identity_info: Any = None, material_info: Any = None,
+        request_id: Optional[str] = None, raw: Optional[Dict[str, Any]] = None
     ) -> None:
         self._set(passed, certify_id, identity_info, material_info, request_id, raw or {})
 

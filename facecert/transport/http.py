@@ -102,11 +102,11 @@ class Http:
 
     def _state(self) -> "_Kept":
         """Return what is kept in this process, since the last patch of ``socket`` and ``ssl``."""
-        key = (os.getpid(), socket.socket, ssl.SSLContext)
-        if self._kept is None or self._kept.key != key:
+        key, kept = (os.getpid(), socket.socket, ssl.SSLContext), self._kept
+        if kept is None or kept.key != key:
             self.close()
-            self._kept = _Kept(key)
-        return self._kept
+            kept = self._kept = _Kept(key)
+        return kept
 
     def _connect(self) -> "_Connection":
         state = self._state()
@@ -151,26 +151,32 @@ class _Kept:
 
     def take(self) -> Optional["_Connection"]:
         """Return a connection that may be used again, or None."""
-        while True:
-            try:
+        try:
+            while True:
                 connection = self._idle.pop()
-            except IndexError:
-                return None
-            if not connection.is_old() and connection.is_quiet():
-                return connection
-            connection.close()
+                if not connection.is_old() and connection.is_quiet():
+                    return connection
+                connection.close()
+        except IndexError:
+            return None
 
     def keep(self, connection: "_Connection") -> None:
         """Let the next call use a connection, and close those that are idle for too long."""
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
-        while self._idle[0].is_old():
-            self._idle.popleft().close()
+        try:
+            while self._idle[0].is_old():
+                self._idle.popleft().close()
+        except IndexError:
+            pass  # other threads took them meanwhile
 
     def close(self) -> None:
         """Close the idle connections."""
-        while self._idle:
-            self._idle.pop().close()
+        try:
+            while True:
+                self._idle.pop().close()
+        except IndexError:
+            pass  # all are closed
 
 
 class _Connection:

@@ -53,11 +53,7 @@ def judge(error: FacecertError, repeatable: bool) -> None:
 
 
 def call(
-    send: Callable[[], Result],
-    *,
-    repeatable: bool,
-    attempts: int,
-    sleep: Callable[[float], None],
+    send: Callable[[], Result], *, repeatable: bool, attempts: int, sleep: Callable[[float], None],
     jitter: Callable[[], float]
 ) -> Result:
     """Call ``send()`` until it returns, up to ``attempts`` times.
