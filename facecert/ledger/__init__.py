@@ -1,4 +1,4 @@
-"""The ledger: a durable record of every init, and the bill beside it. Needs SQLAlchemy."""
+"""The ledger: a durable record of every init, and the monthly bill beside it. Needs SQLAlchemy."""
 
 from .bill import Bill
 from .schema import Entry

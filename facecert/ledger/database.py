@@ -1,92 +1,99 @@
-"""The ledger's database: its connections, and what is said when it cannot be used."""
+"""The ledger's database: connections, transactions, forks."""
 
 import os
 import sys
-from contextlib import contextmanager
-from typing import Any, Dict, Iterator
+import threading
+from contextlib import suppress
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
 from ..errors import DependencyError, InvalidParameter, LedgerError
-from .forks import sqlite_files
-from ..redact import empty_frames
+from ..redact import empty_frames, guarded
 from .schema import metadata
 
-# Below tables, which says what to do where SQLAlchemy is missing.
+# Imported after schema, because schema raises the error that says how to install SQLAlchemy.
 import sqlalchemy
+from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    IntegrityError,
-    NoSuchModuleError,
-    OperationalError,
-    SQLAlchemyError,
-)
 from sqlalchemy.pool import NullPool
 
-#: Seconds that SQLite waits for another process's lock.
+#: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
 LONGEST_LOCK = 10
+
+#: Rows that are read at once.
+PAGE = 500
+
+# SQLite keeps its file locks in the process's memory. A child that is forked while another thread
+# uses the file inherits these locks without owning them: the child hangs or corrupts the file
+# (sqlite.org, "How To Corrupt An SQLite Database File", 2.6). So one thread at a time uses SQLite,
+# and a fork waits for that thread. `logging` guards its handlers in the same way.
+_sqlite_lock = threading.RLock()
+
+
+T = TypeVar("T")
 
 
 class RowExists(Exception):
-    """There is a row with this key."""
+    """The table already has a row with this key. Nothing was written."""
 
 
 class Database:
-    """Connections to the database. May be shared by threads; after a fork the child opens its own.
+    """Connections to the ledger's database. Threads may share it; a forked child opens its own.
 
-    Args:
-        url: as SQLAlchemy writes it, or the path of an SQLite file. Missing tables are made.
-            Nothing is opened before it is used.
-
-    Raises:
-        InvalidParameter: it is no URL, or a database in memory.
+    All methods raise LedgerError when the database fails.
     """
 
+    @guarded
     def __init__(self, url: str) -> None:
-        outer = sys.exc_info()[1]
-        try:
-            self._url = _read_url(url)
-        except InvalidParameter as error:
-            empty_frames(error, outer)
-            raise error
-        finally:
-            # A crash report shows this frame's variables, and there may be a password.
-            del url
+        self._url = _read_url(url)
         self._engines: Dict[int, Engine] = {}
 
     def __repr__(self) -> str:
         url = vars(self).get("_url")
-        # Not what follows a question mark: drivers take passwords there, too.
+        # Without the query, because some drivers take the password there.
         return url.set(query={}).render_as_string(hide_password=True) if url else "?"
 
-    @contextmanager
-    def reading(self) -> Iterator[Connection]:
-        """Give a connection to read with.
+    def read(self, *queries: Any) -> List[Any]:
+        """Run the queries on one connection, and return the rows of all of them."""
+        return self._use(
+            "read", lambda connection: [row for one in queries for row in connection.execute(one)]
+        )
 
-        Raises:
-            LedgerError: the database's own trouble.
+    def pages(self, query: Any, after: Callable[[Any], Any]) -> Iterator[Any]:
+        """Yield the rows of a query, with flat memory. Between two pages no cursor stays open.
+
+        Args:
+            after: is given the last row of a page, and returns the query for the next rows.
         """
-        with self._in_use(), _as_ledger_error("read"):
-            with self._engine().connect() as connection:
-                yield connection
+        while True:
+            rows = self.read(query.limit(PAGE))
+            yield from rows
+            if len(rows) < PAGE:
+                return
+            query = after(rows[-1])
 
-    @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Give a connection in a transaction that is committed at the end.
+    def write(self, *statements: Any, rows: Sequence[Mapping[str, Any]] = ()) -> int:
+        """Run the statements in one transaction, and return how many rows the last one matched.
 
-        Raises:
-            LedgerError: the database's own trouble.
-            RowExists: what was inserted has another row's key.
+        Args:
+            rows: the rows of an INSERT statement. ``RowExists`` is raised if one has a used key.
         """
-        with self._in_use(), _as_ledger_error("written"):
-            with self._engine().begin() as connection:
-                yield connection
+
+        inserted = [rows] if rows else []
+
+        def change(connection: Connection) -> int:
+            transaction = connection.begin()
+            for statement in statements:
+                done = connection.execute(statement, *inserted)
+            transaction.commit()
+            return int(done.rowcount)
+
+        return self._use("written", change)
 
     @property
     def is_there(self) -> bool:
-        """False for an SQLite file that nobody has made yet. A server is taken to be there."""
-        sqlite = self._url.get_backend_name() == "sqlite"
-        return not sqlite or os.path.exists(str(self._url.database))
+        """False if the SQLite file does not exist yet. A server counts as there."""
+        path = _sqlite_path(self._url)
+        return path is None or os.path.exists(path)
 
     def close(self) -> None:
         """Close this process's connections. A later use opens new ones."""
@@ -94,19 +101,36 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        if self._url.get_backend_name() == "sqlite":
-            with sqlite_files.use():
-                yield
-        else:
-            yield
+    def _use(self, verb: str, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` with a connection. With SQLite, one thread at a time does this."""
+        outer = sys.exc_info()[1]
+        connection: Optional[Connection] = None
+        try:
+            try:
+                if _is_sqlite(self._url) and not _sqlite_lock.acquire(timeout=LONGEST_LOCK):
+                    reason = "other threads used SQLite for %s seconds" % LONGEST_LOCK
+                    raise _ledger_error(verb, reason)
+                connection = self._engine().connect()
+                return work(connection)
+            finally:
+                _release(connection)
+        except exc.IntegrityError as error:
+            raise RowExists from error
+        except exc.SQLAlchemyError as error:
+            # The frames of SQLAlchemy and of the driver hold the password.
+            empty_frames(error, outer)
+            text = str(error.orig).strip() if isinstance(error, exc.DBAPIError) else ""
+            reason = text.partition("\n")[0].rstrip(".") or type(error).__name__
+            raise _ledger_error(verb, reason) from error
+        finally:
+            # Again, because a timeout's signal handler may raise inside the first ``finally`` too.
+            _release(connection)
 
     def _engine(self) -> Engine:
         process = os.getpid()
         engine = self._engines.get(process)
         if engine is None:
-            # A parent's engine stays referred to: closing its connections would close the parent's.
+            # The parent's engine stays in the dict: garbage collection would close its connections.
             fresh = _open_engine(self._url)
             engine = self._engines.setdefault(process, fresh)
             if engine is not fresh:
@@ -114,62 +138,99 @@ class Database:
         return engine
 
 
-@contextmanager
-def _as_ledger_error(done: str) -> Iterator[None]:
-    outer = sys.exc_info()[1]
+def _release(connection: Optional[Connection] = None) -> None:
     try:
-        yield
-    except IntegrityError as error:
-        raise RowExists from error
-    except SQLAlchemyError as error:
-        empty_frames(error, outer)  # SQLAlchemy's and the driver's hold the password
-        said = str(error.orig).strip() if isinstance(error, DBAPIError) else type(error).__name__
-        raise LedgerError(
-            "The ledger could not be %s: %s. Nothing is wrong with the service; look after the"
-            " ledger's database." % (done, said.partition("\n")[0].rstrip("."))
-        ) from error
+        if connection is not None:
+            connection.close()  # rolls an unfinished transaction back
+    finally:
+        try:
+            _sqlite_lock.release()
+        except RuntimeError:
+            pass  # This thread does not hold the lock.
+
+
+def _after_fork_in_child() -> None:
+    # The lock's owner may be a thread of the parent, which the child does not have.
+    global _sqlite_lock
+    _sqlite_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # Python 3.6 does not have it.
+    os.register_at_fork(
+        # After a timeout the fork goes on, because a process that never forks is worse.
+        before=lambda: _sqlite_lock.acquire(timeout=LONGEST_LOCK),
+        after_in_parent=_release,
+        after_in_child=_after_fork_in_child,
+    )
+
+
+def _ledger_error(verb: str, reason: str) -> LedgerError:
+    words = "The ledger could not be %s: %s. Check the ledger's database, not the service."
+    return LedgerError(words % (verb, reason))
 
 
 def _read_url(url: str) -> URL:
     try:
         parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
-    except (ArgumentError, ValueError):
-        # Not chained: the words would quote the password.
-        parsed = None
+    except (exc.ArgumentError, ValueError):
+        parsed = None  # Not chained, because the message quotes the password.
     if parsed is None:
-        raise InvalidParameter(
-            "ledger must be a path, or a URL such as postgresql://user:password@host/database",
-            field="ledger",
-        )
-    if "@" in (parsed.host or ""):
-        # What follows it would be shown as the host's name.
-        raise InvalidParameter(
-            "ledger has an @ too many: in a password it is written %40", field="ledger"
-        )
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise InvalidParameter(
-            "ledger must be a file or a server: a database in memory keeps nothing", field="ledger"
-        )
-    return parsed
+        words = "must be a path, or a URL such as postgresql://user:password@host/database"
+    elif "@" in (parsed.host or ""):
+        # The rest of the password would be shown as the host's name.
+        words = "has more than one @: write an @ in the password as %40"
+    elif _is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
+        words = "must be a file or a server: a database in memory keeps nothing"
+    else:
+        return parsed
+    raise InvalidParameter("ledger " + words, field="ledger")
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _sqlite_path(url: URL) -> Optional[str]:
+    """Return the path of the SQLite file; None for a server, and for SQLite's own ``file:`` URI."""
+    return str(url.database) if _is_sqlite(url) and "uri" not in url.query else None
 
 
 def _open_engine(url: URL) -> Engine:
-    # Stricter ones, which a server may have as its default, refuse two who write at once.
-    options: Any = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
-    if url.get_backend_name() == "sqlite":
+    # A server may have a stricter default, which rejects one of two concurrent writers.
+    options: Dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    if _is_sqlite(url):
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
     try:
         engine = sqlalchemy.create_engine(url, **options)
-    except (ImportError, NoSuchModuleError) as error:
+    except (ImportError, exc.NoSuchModuleError) as error:
         raise DependencyError(
-            "The ledger's database needs a driver that is not installed: %s. Install one (for"
-            " PostgreSQL: python -m pip install psycopg2-binary), and name it in the URL"
-            " (postgresql+psycopg2://...)." % error
+            "The ledger's database needs a driver that is not installed: %s. For PostgreSQL: python"
+            " -m pip install psycopg2-binary, with a URL like postgresql+psycopg2://..." % error
         ) from error
+    path = _sqlite_path(url)
+    if path is not None:
+        _create_file(path)
     _create_tables(engine)
-    if url.get_backend_name() == "sqlite":
-        _let_readers_read(engine)
+    if _is_sqlite(url):
+        # With a write-ahead log, SQLite's readers and its writer do not wait for each other.
+        # The mode stays with the file. It cannot be set while another process uses the file.
+        with engine.connect() as connection, suppress(exc.OperationalError):
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
     return engine
+
+
+def _create_file(path: str) -> None:
+    """Create an SQLite file that only its owner can read. An existing file keeps its mode."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        os.close(os.open(path, flags, 0o600))
+    except FileExistsError:
+        if not os.path.exists(path):
+            # SQLite would follow the link, and create the file where the link's author wants it.
+            reason = "its file is a symbolic link to a file that does not exist"
+            raise _ledger_error("opened", reason) from None
+    except OSError:
+        pass  # SQLite fails too, and its error says why.
 
 
 def _create_tables(engine: Engine) -> None:
@@ -180,22 +241,12 @@ def _create_tables(engine: Engine) -> None:
         try:
             with engine.begin() as connection:
                 if engine.name == "sqlite":
-                    # Or it would commit each table by itself, as MySQL does.
+                    # Otherwise SQLite commits each table by itself, as MySQL does.
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
                 metadata.create_all(connection)
             return
-        except DBAPIError as error:
-            # Another process made a table at the same moment; whoever asks again finds it.
-            made = isinstance(error, IntegrityError) or "exist" in str(error.orig)
-            if not made or attempt + 1 == attempts:
+        except exc.DBAPIError as error:
+            # Another process created a table at the same moment. The next attempt finds it.
+            created = isinstance(error, exc.IntegrityError) or "exist" in str(error.orig)
+            if not created or attempt + 1 == attempts:
                 raise
-
-
-def _let_readers_read(engine: Engine) -> None:
-    """Have SQLite's readers and its one writer not wait for each other. It stays with the file."""
-    with engine.connect() as connection:
-        if connection.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-            try:
-                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-            except OperationalError:
-                pass  # Another process is at work; without it they wait, nothing else.

@@ -1,4 +1,4 @@
-"""The ledger's tables. Nothing in them is personal."""
+"""The ledger's tables. They hold no personal data."""
 
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, Optional
@@ -17,13 +17,13 @@ except ImportError as error:
 
 
 class _UTC(TypeDecorator):  # type: ignore[type-arg]
-    """Aware datetimes, stored as UTC in a column that knows no time zone."""
+    """Aware datetimes, stored as UTC in a column without a time zone."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Any) -> Any:
-        """MySQL would round to whole seconds."""
+        # MySQL rounds a plain DATETIME to whole seconds.
         exact = dialect.name in ("mysql", "mariadb")
         return dialect.type_descriptor(mysql.DATETIME(fsp=6) if exact else DateTime())
 
@@ -35,7 +35,7 @@ class _UTC(TypeDecorator):  # type: ignore[type-arg]
 
 
 def _text(length: int) -> Any:
-    """ASCII; MySQL would take upper and lower case for the same."""
+    """Return the type of an ASCII column. MySQL compares it by bytes, not without case."""
     exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
     return String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
 
@@ -44,9 +44,9 @@ class Entry(NamedTuple):
     """A row of the ledger. Times are aware UTC datetimes.
 
     Attributes:
-        state: ``sent`` (nothing else is known), ``opened``, ``refused`` (surely not opened),
-            ``unknown`` (perhaps opened), ``passed`` or ``failed``.
-        code: why it is ``refused`` or ``unknown``.
+        state: ``sent`` (written before the request; no result is stored), ``opened``, ``refused``
+            (certainly not opened), ``unknown`` (may have been opened), ``passed`` or ``failed``.
+        code: the reason for ``refused`` or ``unknown``; otherwise None.
     """
 
     outer_order_no: str

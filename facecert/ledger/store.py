@@ -1,7 +1,7 @@
 """Ledger: the durable record of every init, in SQLite, PostgreSQL or MySQL.
 
-"CertifyId字段为计费统计字段…请您在本地留存" (help.aliyun.com 181863): the bill is by certify_id,
-and an id that was lost cannot be asked for again.
+"CertifyId字段为计费统计字段…请您在本地留存" (help.aliyun.com 181863): the service bills by
+certify_id, and cannot tell a lost certify_id again.
 """
 
 import logging
@@ -10,38 +10,36 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, Optional, Sequence
 
 from .. import lifecycle
-from .database import Database, RowExists
 from ..errors import InvalidParameter, LedgerError
 from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, BaseLedger, Opening
+from ..redact import guarded
 from ..results import QueryResult
+from .database import Database, RowExists
 from .schema import Entry
 from .schema import verifications as table
 
-_PAGE = 500
-
 _log = logging.getLogger("facecert")
+_NOT_STORED = "%s Not in the ledger: outer_order_no %s, certify_id %s"
 
 
 class Ledger(BaseLedger):
-    """Keeps what became of every verification. May be shared by threads and processes.
+    """Keeps what became of every verification. Threads and processes may share it.
 
-    Once init was answered, the ledger's own trouble is logged at ERROR (logger ``facecert``) and
-    not raised: the answer is worth more. The row then still says ``sent``, which is true.
+    If the database fails after the service has responded, the error is logged at ERROR (logger
+    ``facecert``) and not raised, so that the caller gets the result. The row stays as it was.
 
     Args:
-        url: a database's URL as SQLAlchemy writes it, or the path of an SQLite file. The tables
-            are made when they are missing. Nothing is opened before it is used.
+        url: a database URL as SQLAlchemy writes it, or the path of an SQLite file. The first use
+            connects, and creates missing tables. A new SQLite file is readable by its owner only.
 
     Raises:
-        InvalidParameter: it is no URL.
+        InvalidParameter: ``url`` is malformed, or names a database in memory.
         DependencyError: SQLAlchemy is missing.
     """
 
+    @guarded
     def __init__(self, url: str) -> None:
-        try:
-            self.database = Database(url)
-        finally:
-            del url  # a crash report shows this frame's variables
+        self.database = Database(url)
 
     def __repr__(self) -> str:
         return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
@@ -50,7 +48,7 @@ class Ledger(BaseLedger):
         """Make the row durable before init is sent.
 
         Raises:
-            LedgerError: it could not be written.
+            LedgerError: the row could not be written.
             InvalidParameter: the order number has a row that is not ``refused``.
         """
         fresh = {
@@ -62,27 +60,25 @@ class Ledger(BaseLedger):
             "expires_at": sent_at + LIFETIME,
         }
         try:
-            with self.database.writing() as connection:
-                row = table.insert().values(outer_order_no=outer_order_no, **fresh)
-                connection.execute(row)
+            self.database.write(table.insert().values(outer_order_no=outer_order_no, **fresh))
             return
         except RowExists:
-            pass  # There is a row. Two that come at once cannot both find it refused.
-        with self.database.writing() as connection:
-            again = table.update().where(
-                table.c.outer_order_no == outer_order_no,
-                table.c.state == REFUSED,
-                # With an id the service knows this order after all; the id must not get lost.
-                table.c.certify_id.is_(None),
+            pass
+        # One statement, so that of two concurrent calls only one finds the row refused.
+        again = table.update().where(
+            table.c.outer_order_no == outer_order_no,
+            table.c.state == REFUSED,
+            # With a certify_id the service does know this order, and the id must not be lost.
+            table.c.certify_id.is_(None),
+        )
+        if not self.database.write(again.values(**fresh)):
+            raise InvalidParameter(
+                "outer_order_no was used before, according to the ledger; nothing was sent",
+                field="outer_order_no",
             )
-            if not connection.execute(again.values(**fresh)).rowcount:
-                raise InvalidParameter(
-                    "outer_order_no was used before, says the ledger; nothing was sent",
-                    field="outer_order_no",
-                )
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
-        """Store what came of init."""
+        """Store the result of init."""
         row = table.update().where(table.c.outer_order_no == outer_order_no)
         told: Dict[str, Any] = {"request_id": _cut(opening.request_id), "code": _cut(opening.code)}
         if opening.expires_at:
@@ -92,9 +88,7 @@ class Ledger(BaseLedger):
             missing = row.where(table.c.certify_id.is_(None))
             news.append(missing.values(certify_id=opening.certify_id))
         with self._logging(outer_order_no, opening.certify_id):
-            with self.database.writing() as connection:
-                for statement in news:
-                    connection.execute(statement)
+            self.database.write(*news)
 
     def keep_answer(
         self,
@@ -104,18 +98,16 @@ class Ledger(BaseLedger):
         outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
-        """Store what the service answered; ``passed`` is never taken back."""
+        """Store the result of a query. ``passed`` is never taken back."""
         mine = table.c.certify_id == answer.certify_id
         if outer_order_no is not None:
-            # The callback was faster than the answer to init, or that was lost.
+            # The callback came before the response to init, or that response was lost.
             orphan = table.c.certify_id.is_(None) & (table.c.outer_order_no == outer_order_no)
             mine = mine | orphan
         open_ = table.c.state != PASSED if answer.passed else table.c.state.not_in(FINAL)
         with self._logging(outer_order_no, answer.certify_id):
-            with self.database.reading() as connection:
-                found = connection.execute(table.select().where(mine, open_)).all()
-            for row in found:
-                # The token proves what is claimed of its own order only.
+            for row in self.database.read(table.select().where(mine, open_)):
+                # The callback's token proves the claim for its own order only.
                 claimed = claim if row.outer_order_no == outer_order_no else None
                 state = lifecycle.decide(
                     answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed
@@ -126,15 +118,14 @@ class Ledger(BaseLedger):
                 elif row.certify_id is not None:
                     continue
                 one = table.update().where(table.c.outer_order_no == row.outer_order_no, open_)
-                with self.database.writing() as connection:
-                    connection.execute(one.values(**news))
+                self.database.write(one.values(**news))
 
     def get(self, outer_order_no: str) -> Optional[Entry]:
-        """Return an order's row, or None."""
+        """Return the row of an order number, or None."""
         return next(self.pages(table.c.outer_order_no == outer_order_no), None)
 
     def find(self, certify_id: str) -> Optional[Entry]:
-        """Return the row of a verification, or None."""
+        """Return the row of a certify_id, or None."""
         return next(self.pages(table.c.certify_id == certify_id), None)
 
     def entries(
@@ -144,11 +135,12 @@ class Ledger(BaseLedger):
         since: Optional[datetime] = None,
         until: Optional[datetime] = None
     ) -> Iterator[Entry]:
-        """Yield the rows, oldest first; memory stays flat however many there are.
+        """Yield the rows, oldest first, with flat memory.
 
         Args:
-            states: only these.
-            since, until: aware datetimes; those sent from the one on, and before the other.
+            states: only rows in one of these states.
+            since: an aware datetime; only rows sent at or after it.
+            until: an aware datetime; only rows sent before it.
         """
         wanted: Any = table.c.state.in_(list(states))
         if until is not None:
@@ -156,10 +148,10 @@ class Ledger(BaseLedger):
         return self.pages(wanted, since)
 
     def unsettled(self, now: Optional[datetime] = None) -> Iterator[Entry]:
-        """Yield what somebody must look after.
+        """Yield the rows that need a person's attention, oldest first.
 
-        That is: ``unknown``, and ``sent`` for longer than a call can take (look the order up in
-        the console), and ``opened`` though the 30 minutes and five more are over (ask).
+        These are: ``unknown``, and ``sent`` for more than 5 minutes (look the order number up in
+        the console); ``opened`` for more than 30 + 5 minutes (query the certify_id).
         """
         now = datetime.now(timezone.utc) if now is None else now
         over = now - lifecycle.GRACE
@@ -170,62 +162,50 @@ class Ledger(BaseLedger):
         )
 
     def pending(self) -> Iterator[Entry]:
-        """Yield the rows whose outcome a query can still tell: there is an id and no outcome."""
+        """Yield the rows that a query can settle: those with a certify_id and no final state."""
         return self.pages(table.c.certify_id.is_not(None) & table.c.state.not_in(FINAL))
 
     def check(self) -> None:
-        """Find out whether it can be read and written. Changes nothing.
+        """Check that the ledger can be read and written. Changes nothing.
 
         Raises:
             LedgerError: it cannot.
         """
-        with self.database.writing() as connection:
-            connection.execute(table.delete().where(table.c.outer_order_no == ""))
+        self.database.write(table.delete().where(table.c.outer_order_no == ""))
 
     def close(self) -> None:
         """Close this process's connections. A later use opens new ones."""
         self.database.close()
 
     def pages(self, wanted: Any, since: Optional[datetime] = None) -> Iterator[Entry]:
-        """Yield the rows that an SQL condition describes, oldest first.
-
-        No cursor stays open between pages: whoever reads may write as well.
+        """Yield the rows that match an SQL condition, oldest first.
 
         Args:
-            since: an aware datetime; only those sent from then on. In ``wanted`` it would keep
-                SQLite from going on where the last page ended.
+            wanted: the condition, as SQLAlchemy writes it.
+            since: an aware datetime; only rows sent at or after it. As a part of ``wanted`` it
+                would keep SQLite from continuing at the end of the last page.
         """
-        rows = table.select().where(wanted)
-        rows = rows.order_by(table.c.sent_at, table.c.outer_order_no).limit(_PAGE)
-        page = rows if since is None else rows.where(table.c.sent_at >= since)
-        while True:
-            with self.database.reading() as connection:
-                entries = [Entry(*row) for row in connection.execute(page)]
-            yield from entries
-            if len(entries) < _PAGE:
-                return
-            last = entries[-1]
-            # The bound stands alone: within an "or" the index would be read from its beginning.
-            page = rows.where(
-                table.c.sent_at >= last.sent_at,
-                (table.c.sent_at > last.sent_at) | (table.c.outer_order_no > last.outer_order_no),
-            )
+        sent_at, order = table.c.sent_at, table.c.outer_order_no
+        rows = table.select().where(wanted).order_by(sent_at, order)
+
+        def after(last: Any) -> Any:
+            later = (sent_at > last.sent_at) | (order > last.outer_order_no)
+            # A second bound, because with only the "or" SQLite reads the index from its start.
+            return rows.where(sent_at >= last.sent_at, later)
+
+        first = rows if since is None else rows.where(sent_at >= since)
+        return (Entry(*row) for row in self.database.pages(first, after))
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:
-        """Log the ledger's trouble; what it should have kept is in the record."""
+        """Log an error, with the ids that the ledger could not store. Raise all but LedgerError."""
         try:
             yield
-        except BaseException as error:  # a time-out's signal may strike anywhere
-            known = isinstance(error, LedgerError)
-            _log.error(
-                "%s Not in the ledger: outer_order_no %s, certify_id %s",
-                error if known else "%s." % type(error).__name__,
-                outer_order_no,
-                certify_id,
-            )
-            if not known:
-                raise
+        except LedgerError as error:
+            _log.error(_NOT_STORED, error, outer_order_no, certify_id)
+        except BaseException as error:  # a timeout's signal handler may raise anywhere
+            _log.error(_NOT_STORED, "%s." % type(error).__name__, outer_order_no, certify_id)
+            raise
 
 
 def _cut(text: Optional[str]) -> Optional[str]:

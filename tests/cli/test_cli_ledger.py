@@ -14,8 +14,9 @@ from facecert.lifecycle import LIFETIME, Opening
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
-from facecert.ledger.bill import CHINA  # noqa: E402
 from facecert.ledger import Ledger  # noqa: E402
+from facecert.ledger.bill import CHINA  # noqa: E402
+from facecert.ledger.schema import verifications  # noqa: E402
 
 FIRST = datetime.datetime(2026, 10, 1, tzinfo=CHINA)
 
@@ -79,9 +80,7 @@ def test_unsettled(ledger):
     done = run_cli("ledger", "unsettled")
     assert done.exit_code == 1 and orders(done) == ["left", "unknown"]
     ledger.keep_opening("unknown", Opening("unknown"))
-    for order in ("left", "unknown"):
-        with ledger.database.writing() as connection:
-            connection.exec_driver_sql("DELETE FROM facecert_verifications")
+    ledger.database.write(verifications.delete())
     done = run_cli("ledger", "unsettled")
     assert done.exit_code == 0 and done.stdout == ""
 

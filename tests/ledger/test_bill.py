@@ -8,9 +8,9 @@ from facecert.lifecycle import GRACE, LIFETIME, Opening
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from sqlalchemy import event  # noqa: E402
 
-from facecert.ledger import bill as bill_module, store as ledger_module  # noqa: E402
+from facecert.ledger import Ledger, bill as bill_module, database  # noqa: E402
 from facecert.ledger.bill import CHINA, Bill  # noqa: E402
-from facecert.ledger import Ledger  # noqa: E402
+from facecert.ledger.schema import verifications  # noqa: E402
 
 MINUTE = datetime.timedelta(minutes=1)
 OCTOBER = datetime.datetime(2026, 10, 1, tzinfo=CHINA)
@@ -71,7 +71,8 @@ def test_lines_are_kept_once(ledger):
 
 
 def test_page_by_page(ledger, monkeypatch):
-    monkeypatch.setattr(bill_module, "_PAGE", 3)
+    monkeypatch.setattr(bill_module, "PAGE", 3)
+    monkeypatch.setattr(database, "PAGE", 3)
     monkeypatch.setattr(bill_module, "_LINES", 7)
     bill = Bill(ledger, "2026-10")
     assert bill.add("c%02d" % number for number in range(10)) == 10
@@ -89,8 +90,7 @@ def test_bug_a_transaction_for_every_500_lines(ledger):
 
 
 def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_PAGE", 10)
-    fill = ledger_module.table.insert()
+    monkeypatch.setattr(database, "PAGE", 10)
     bill = Bill(ledger, "2026-10")
     steps = []
 
@@ -114,22 +114,21 @@ def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
     few, many = 100, 1000
     found = {few: {}, many: {}}
     for start, rows in ((0, few), (few, many)):
-        with ledger.database.writing() as connection:
-            connection.execute(fill, [
-                {
-                    "outer_order_no": "o%d" % number,
-                    "scene_id": "1",
-                    "state": "opened",
-                    "certify_id": "c%d" % number,
-                    "sent_at": OCTOBER + number * MINUTE,
-                    "expires_at": OCTOBER + number * MINUTE + LIFETIME,
-                }
-                for number in range(start, rows)
-            ])  # fmt: skip
+        new = [
+            {
+                "outer_order_no": "o%d" % number,
+                "scene_id": "1",
+                "state": "opened",
+                "certify_id": "c%d" % number,
+                "sent_at": OCTOBER + number * MINUTE,
+                "expires_at": OCTOBER + number * MINUTE + LIFETIME,
+            }
+            for number in range(start, rows)
+        ]
+        ledger.database.write(verifications.insert(), rows=new)
         for name, read in readings.items():
             state = "passed" if name == "missing there" else "opened"
-            with ledger.database.writing() as connection:
-                connection.execute(ledger_module.table.update().values(state=state))
+            ledger.database.write(verifications.update().values(state=state))
             found[rows][name] = steps_for_each_row(read, rows)
     for name in readings:
         assert found[many][name] < 1.3 * found[few][name], (name, found)
@@ -165,8 +164,8 @@ def test_bug_two_imports_at_once_collided(ledger, monkeypatch):
     bill, other = Bill(ledger, "2026-10"), Bill(ledger, "2026-10")
     kept = Bill._kept
 
-    def look(self, connection, page):
-        found = kept(self, connection, page)
+    def look(self, lines):
+        found = kept(self, lines)
         if self is bill and not other.count():
             other.add(["c1", "c2"])
         return found

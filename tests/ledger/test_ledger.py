@@ -1,10 +1,8 @@
-import contextlib
 import datetime
 import logging
 import os
 import pathlib
 import sqlite3
-import sys
 import threading
 import traceback
 
@@ -16,9 +14,7 @@ from facecert.callback import make_token
 from facecert.lifecycle import GRACE, LIFETIME, Opening
 
 sqlalchemy = pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
-from facecert.ledger import database, store as ledger_module  # noqa: E402
-from facecert.ledger.forks import Guard  # noqa: E402
-from facecert.ledger import Ledger  # noqa: E402
+from facecert.ledger import Ledger, database  # noqa: E402
 from facecert.ledger.schema import metadata  # noqa: E402
 
 UTC = datetime.timezone.utc
@@ -275,7 +271,7 @@ def test_another_verification_does_not_settle_an_order_that_has_one(ledger):
 
 
 def test_entries_come_in_order_page_by_page(ledger, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_PAGE", 7)
+    monkeypatch.setattr(database, "PAGE", 7)
     for number in range(30):  # several at the same moment
         moment = NOW + datetime.timedelta(seconds=number // 4)
         ledger.keep_sent("order%02d" % number, scene_id="1", sent_at=moment)
@@ -290,7 +286,7 @@ def test_entries_come_in_order_page_by_page(ledger, monkeypatch):
 
 
 def test_rows_may_change_while_they_are_read(ledger, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_PAGE", 3)
+    monkeypatch.setattr(database, "PAGE", 3)
     for number in range(10):
         ledger.keep_sent("order%02d" % number, scene_id="1", sent_at=NOW)
     seen = 0
@@ -365,7 +361,7 @@ def test_an_answer_without_news_writes_nothing(ledger, monkeypatch):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
     kept = ledger.get("order1")
-    monkeypatch.setattr(ledger.database, "writing", lambda: pytest.fail("it writes"))
+    monkeypatch.setattr(ledger.database, "write", lambda *news: pytest.fail("it writes"))
     answer = facecert.QueryResult(
         passed=False, certify_id="c1", identity_info=None, material_info=None, request_id=None,
         raw={},
@@ -462,9 +458,9 @@ def test_the_ledgers_trouble_after_the_answer_does_not_take_the_answer_away(
     class Down(Ledger):
         def keep_sent(self, outer_order_no, **fields):
             super().keep_sent(outer_order_no, **fields)
-            monkeypatch.setattr(self.database, "writing", broken)
+            monkeypatch.setattr(self.database, "write", broken)
 
-    def broken():
+    def broken(*statements):
         raise facecert.LedgerError("The ledger could not be written: it is down.")
 
     keeping.ledger = Down("x.db")
@@ -580,15 +576,14 @@ def test_sixteen_processes(sandbox, url):
 KILLED = """
 import os, signal, sys
 import facecert
-from facecert import client, lifecycle
-from facecert.ledger import store as ledger, database
-from facecert.transport import gateway, http as wire
+import facecert.ledger.database
 
 client = facecert.Client.from_environment()
 client.init(outer_order_no="warm", cert_name="a", cert_no="1")
 client.close()
 client.ledger.close()
-ours = {module.__file__ for module in (client, ledger, database, gateway, lifecycle, wire)}
+names = "client lifecycle ledger.store ledger.database transport.gateway transport.http".split()
+ours = {sys.modules["facecert." + name].__file__ for name in names}
 step, left = 3, 0
 
 
@@ -688,97 +683,6 @@ def test_a_forked_child_opens_its_own_connections(sandbox, keeping, ledger, pers
     assert states(ledger) == {"parent": "opened", "child": "opened", "parent2": "opened"}
 
 
-@pytest.mark.skipif(sys.version_info < (3, 7), reason="Python 3.6 cannot have a fork wait")
-def test_bug_a_fork_beside_a_thread_that_writes_spoiled_the_file(tmp_path):
-    """SQLite's locks are in memory: the child took the thread's for its own."""
-    code = (
-        "import os, sys, threading, time, warnings\n"
-        "warnings.simplefilter('ignore')\n"
-        "from facecert.ledger import Ledger\n"
-        "ledger = Ledger('ledger.db')\n"
-        "ledger.check()\n"
-        "inside, leave, forked = threading.Event(), threading.Event(), threading.Event()\n"
-        "def write():\n"
-        "    with ledger.database.writing() as connection:\n"
-        "        connection.exec_driver_sql(\"delete from facecert_bill_lines where month = ''\")\n"
-        "        inside.set()\n"
-        "        leave.wait(10)\n"
-        "def fork():\n"
-        "    child = os.fork()\n"
-        "    if child == 0:\n"
-        "        ledger.check()\n"
-        "        os._exit(7)\n"
-        "    forked.set()\n"
-        "    print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))\n"
-        "threads = [threading.Thread(target=write), threading.Thread(target=fork)]\n"
-        "threads[0].start()\n"
-        "inside.wait(10)\n"
-        "threads[1].start()\n"
-        "print(forked.wait(0.3))\n"
-        "leave.set()\n"
-        "[thread.join() for thread in threads]\n"
-        "ledger.check()\n"
-    )
-    assert run_python(code, cwd=tmp_path).split() == ["False", "7"]
-
-
-def test_forks_wait_for_others_and_others_for_forks():
-    guard = Guard()
-    done = []
-
-    def use():
-        with guard.use():
-            done.append("used")
-
-    def fork():
-        guard.before_fork()
-        done.append("forked")
-        guard.after_fork()
-
-    with guard.use():
-        with guard.use():  # one within another, though a fork waits
-            forking = threading.Thread(target=fork)
-            forking.start()
-            while not guard._forking:
-                pass
-            with guard.use():
-                pass
-            using = threading.Thread(target=use)
-            using.start()
-        assert done == []
-    forking.join(10)
-    using.join(10)
-    assert sorted(done) == ["forked", "used"]
-    with guard.use():  # who forks in the middle of a use does not wait for itself
-        guard.before_fork()
-        guard._begin_anew()
-    guard.before_fork()
-    guard.after_fork()
-
-
-def test_bug_threads_that_came_first_together_left_connections_open(tmp_path, monkeypatch):
-    together, disposed = threading.Barrier(2), []
-
-    class Engine:
-        def dispose(self):
-            disposed.append(self)
-
-    def open_engine(url):
-        together.wait(10)
-        return Engine()
-
-    monkeypatch.setattr(database, "_open_engine", open_engine)
-    ledger, used = Ledger(str(tmp_path / "ledger.db")), []
-    threads = [
-        threading.Thread(target=lambda: used.append(ledger.database._engine())) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(10)
-    assert used[0] is used[1] and len(disposed) == 1 and disposed[0] is not used[0]
-
-
 def test_closing_lets_go_of_the_connections_and_is_not_the_end(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     assert ledger.database._engines
@@ -838,10 +742,11 @@ def test_a_callers_own_error_keeps_its_frames(ledger):
             raise ValueError
         except ValueError as error:
             mine = error
-            with ledger.database.reading() as connection:
-                connection.exec_driver_sql("SELECT nothing FROM nowhere")
+            ledger.database.read(sqlalchemy.text("SELECT nothing FROM nowhere"))
     assert mine.__traceback__ is not None
-    assert caught.value.__cause__.__traceback__ is None
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__cause__.__traceback__)]
+    drivers = [frame for frame in frames if "sqlalchemy" in frame.f_code.co_filename]
+    assert drivers and not any(frame.f_locals for frame in drivers)
 
 
 @pytest.mark.parametrize(
@@ -878,19 +783,17 @@ def test_bug_an_id_that_a_callback_brought_to_a_refused_order_was_wiped(ledger):
 def test_bug_an_interruption_while_the_id_was_stored_lost_it(ledger, monkeypatch, caplog):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
 
-    @contextlib.contextmanager
-    def interrupted():
+    def interrupted(*statements):
         raise KeyboardInterrupt
-        yield
 
-    monkeypatch.setattr(ledger.database, "writing", interrupted)
+    monkeypatch.setattr(ledger.database, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
     assert "KeyboardInterrupt" in caplog.text and "certify_id c1" in caplog.text
 
 
 def test_bug_every_page_read_the_table_from_its_beginning(tmp_path, monkeypatch):
-    monkeypatch.setattr(ledger_module, "_PAGE", 2)
+    monkeypatch.setattr(database, "PAGE", 2)
     ledger = Ledger(str(tmp_path / "ledger.db"))
     for second in range(3):
         sent_at = NOW + datetime.timedelta(seconds=second)
@@ -913,7 +816,7 @@ def test_bug_a_server_with_strict_isolation_refused_two_who_wrote_at_once(postgr
     ledger = Ledger(postgresql)
     other = Ledger(postgresql + "&options=-c%20default_transaction_isolation%3Dserializable")
     other.keep_sent("order1", scene_id="1", sent_at=NOW)
-    with other.database.writing() as connection:
+    with other.database._engine().begin() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM facecert_verifications")  # its snapshot
         ledger.keep_answer(answer_of("c1", True), asked_at=NOW, outer_order_no="order1", claim=True)
         connection.exec_driver_sql("UPDATE facecert_verifications SET request_id = 'R1'")
