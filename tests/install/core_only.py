@@ -89,7 +89,7 @@ except facecert.DependencyError as error:
     assert "facecert/ledger" in str(error), error
 else:
     raise AssertionError("a ledger was made without its folder")
-print("Python %s: init, query, SM2 and confirm work; a ledger is refused" % platform.python_version())
+print("Python %s: init, query, encrypt and confirm work" % platform.python_version())
 '''
 
 
