@@ -23,7 +23,7 @@ ANSWER = (
 ) + BODY
 
 
-def end_with_input() -> None:
+def end_with_input():
     sys.stdin.read()
     os._exit(0)
 
@@ -33,7 +33,7 @@ def whole(request: bytes) -> bool:
     return bool(end) and len(body) >= int(head.lower().split(b"content-length:")[1].split()[0])
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: socket.socket):
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request = b""
     while True:
@@ -46,7 +46,7 @@ def serve(connection: socket.socket) -> None:
             connection.sendall(ANSWER)
 
 
-def main() -> None:
+def main():
     threading.Thread(target=end_with_input, daemon=True).start()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

@@ -464,6 +464,7 @@ def test_key_pair() -> None:
 # --- texts -----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.text(min_size=1, max_size=200).filter(str.strip))
 def test_round_trip(text: str) -> None:

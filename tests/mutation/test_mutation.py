@@ -7,9 +7,10 @@ import sys
 import pytest
 from conftest import ROOT
 
-pytestmark = pytest.mark.skipif(
-    sys.version_info < (3, 9), reason="ast cannot write source before Python 3.9"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(sys.version_info < (3, 9), reason="ast.unparse needs Python 3.9"),
+]
 
 PLANTED = '''
 """A module with a limit."""
