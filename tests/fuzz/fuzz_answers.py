@@ -1,8 +1,8 @@
-"""Answers, as a gateway, the service, a proxy or somebody in between may send them.
+"""Responses, as the gateway, the service or a proxy may send them.
 
-What must hold: ``read``, ``read_init`` and ``read_query`` return their type or raise ServiceError,
-GatewayError or BadAnswer; no error shows what the answer repeats of the caller's; a pass is only
-what says "T" beside a Code 200; all of it survives pickle; a second reading says the same.
+The property: ``read``, ``read_init`` and ``read_query`` return their type or raise ServiceError,
+GatewayError or BadAnswer. No error shows private data that the response repeats. ``passed`` needs
+a "T" and a Code 200. Results and errors survive pickle. A second reading gives the same.
 """
 
 import json
@@ -54,7 +54,7 @@ _messages = st.builds(
 
 
 def _object(known):
-    """Return a strategy for an object: known keys, whose values are mostly right, and others."""
+    """Return a strategy for an object: known keys with mostly right values, and other keys."""
     pairs = [
         st.tuples(any_case([key]), st.one_of(values, values, values, json_values))
         for key, values in known.items()
@@ -158,12 +158,12 @@ _replies = st.builds(
 
 
 def judge(given):
-    """Read an answer as one to ``init`` and as one to ``query``."""
+    """Read a response as one to ``init`` and as one to ``query``."""
     status, body, date, retry_after = given
     reply = answers.Reply(status, body, date, retry_after, 1_800_000_000.0)
     outcomes = [_outcome(reply, read) for read in (_read_init, _read_query)]
     again = [_outcome(reply, read) for read in (_read_init, _read_query)]
-    assert outcomes == again, "it reads differently the second time"
+    assert outcomes == again, "the second reading differs"
     return "/".join(sorted({kind for kind, _ in outcomes}))
 
 
@@ -191,7 +191,7 @@ def _outcome(reply, read):
     else:
         assert type(result.passed) is bool and bool(result) is result.passed
         says_t = any(key.lower() == "passed" and value == "T" for key, value in _pairs(reply.body))
-        assert says_t or not result.passed, "nobody said T"
+        assert says_t or not result.passed, "there is no T"
     return type(result).__name__, repr(result)
 
 
@@ -227,7 +227,7 @@ def _pairs(value):
 
 
 class _Pairs(list):
-    """An object with its repeated keys."""
+    """A JSON object with repeated keys."""
 
 
 def _long(template):
