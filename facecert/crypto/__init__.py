@@ -1,4 +1,4 @@
-"""SM2 encryption of name and number (``sm2``), and the pictures of ``encToken`` (``pictures``)."""
+"""Encryption: SM2 for name and number (``sm2``), encToken and its pictures (``pictures``)."""
 
 from .pictures import PictureKey
 from .sm2 import PublicKey

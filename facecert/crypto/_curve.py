@@ -1,28 +1,32 @@
-"""Arithmetic on the SM2 curve (GB/T 32918.1): points, and multiplying one point by many numbers."""
+"""Arithmetic on the SM2 curve (GB/T 32918.1): addition, and fast multiples of a fixed point."""
 
 from functools import lru_cache
 from typing import Dict, List, NamedTuple, Tuple
 
-#: Teeth of a comb (see ``Curve.comb``): one more is a little faster, and doubles the table.
+#: Teeth of a comb (see ``Curve.comb``). One more is a little faster, and doubles the table.
 TEETH = 8
 SPACING = 256 // TEETH
 
-#: A point in affine coordinates; infinity has none.
+#: A point in affine coordinates. The point at infinity has none.
 Point = NamedTuple("Point", [("x", int), ("y", int)])
-#: (X, Y, Z) stands for the affine point (X/Z^2, Y/Z^3), and for infinity when Z is 0.
+#: (X, Y, Z) is the affine point (X/Z^2, Y/Z^3), or infinity when Z is 0.
 Jacobian = Tuple[int, int, int]
 INFINITY = (1, 1, 0)
 
 
 class Curve:
-    """The curve y^2 = x^3 + ax + b modulo p, a = p - 3, whose n points are multiples of g."""
+    """The curve y^2 = x^3 + ax + b modulo p with a = p - 3. Its n points are the multiples of g.
+
+    Args:
+        table: the parameters in hexadecimal; ``g`` is x and y, 64 digits each.
+    """
 
     def __init__(self, table: Dict[str, str]) -> None:
         self.p, self.a, self.b, self.n = (int(table[name], 16) for name in "pabn")
         self.g = Point(int(table["g"][:64], 16), int(table["g"][64:], 16))
 
     def contains(self, x: int, y: int) -> bool:
-        """Tell whether x and y are reduced and make a point of the curve."""
+        """Tell whether x and y are reduced modulo p and are a point of the curve."""
         reduced = 0 <= x < self.p and 0 <= y < self.p
         return reduced and (y * y - (x * x + self.a) * x - self.b) % self.p == 0
 
@@ -37,7 +41,7 @@ class Curve:
         return x3, (m * (s - x3) - 8 * yy * yy) % p, 2 * y * z % p
 
     def add(self, point: Jacobian, other: Point) -> Jacobian:
-        """Return point + other; they may be equal, opposite, or the first infinity."""
+        """Return point + other. The two may be equal or opposite; ``point`` may be infinity."""
         p = self.p
         (x1, y1, z1), (x2, y2) = point, other
         if z1 == 0:
@@ -54,7 +58,7 @@ class Curve:
         return x3, (r * (v - x3) - y1 * hhh) % p, z1 * h % p
 
     def affine(self, points: List[Jacobian]) -> List[Point]:
-        """Convert the points with one inversion for all; infinity raises ValueError."""
+        """Convert all points with one modular inversion. Infinity raises ValueError."""
         p = self.p
         products = [1]
         for _, _, z in points:
@@ -72,10 +76,10 @@ class Curve:
 
     @lru_cache(maxsize=4)
     def comb(self, point: Point) -> List[Point]:
-        """Return Lim and Lee's comb of the point, the table with which ``multiply`` is fast.
+        """Return Lim and Lee's comb of the point: the table that makes ``multiply`` fast.
 
-        Its teeth are 2^(SPACING * i) times the point. Entry t is the sum of those teeth whose
-        bit is set in t; entry 0, infinity, is never read.
+        Tooth i is 2^(SPACING * i) times the point. Entry t is the sum of the teeth whose bit is
+        set in t. Entry 0 would be infinity; ``multiply`` never reads it.
         """
         teeth = [(point.x, point.y, 1)]
         while len(teeth) < TEETH:
@@ -89,7 +93,7 @@ class Curve:
         return [point] + self.affine(sums[1:])
 
     def multiply(self, k: int, point: Point) -> Jacobian:
-        """Return k (0 to 2^256 - 1) times the point; not in constant time, as in any Python."""
+        """Return k (0 to 2^256 - 1) times the point, not in constant time."""
         comb, bits, result = self.comb(point), format(k, "0256b"), INFINITY
         for column in range(SPACING):
             result = self.double(result)

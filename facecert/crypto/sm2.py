@@ -1,10 +1,10 @@
-"""SM2 encryption of a name and a document number, as ``encryptType=SM2`` wants it.
+"""SM2 encryption of name and document number for ``encryptType=SM2``.
 
 Sources: GB/T 32918.4 (the algorithm), GB/T 32918.5 (the curve), GB/T 32905 (SM3), help.aliyun.com
-437912 (the service's key). Field reports: the service takes C1C2C3 and refuses C1C3C2.
+437912 (the service's key). Field reports: the service accepts C1C2C3 and refuses C1C3C2.
 
-gmssl supplies the curve's parameters and, where OpenSSL lacks it, SM3. Its ``CryptSM2`` is not
-used: it draws nonces from ``random``, damages keys and checks nothing.
+gmssl supplies the parameters of the curve, and SM3 where OpenSSL has none. Its ``CryptSM2`` is not
+used, because it draws nonces from ``random``, corrupts some keys and checks no point.
 """
 
 import base64
@@ -22,35 +22,26 @@ PUBLISHED_KEY = "02cd77e007bdc86eeaf9a479ba7a2c22bc0a517ccb3a6975c3f94b4ac93347d
 
 VARIABLE = "FACECERT_SM2_PUBLIC_KEY"
 
-#: GB/T 32918.5, annex C: public key, nonce, text, and its ciphertext as C1C2C3.
-_EXAMPLE_KEY = (
-    "0409f9df311e5421a150dd7d161e4bc5c672179fad1833fc076bb08ff356f35020"
-    "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
-)
-_EXAMPLE_NONCE = 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21
-_EXAMPLE_TEXT = b"encryption standard"
-_EXAMPLE_CIPHERTEXT = (
-    "BATr/HGOjReYYgQyJo53/rZBXi7eDgc8D09kDs0uFJpz6Fj52B5UMKV7Ntqrj5UKPGTm7mpjCU2ZKDr/dn4STfAhiGyp"
-    "icqcfVgIcwfKkwktZR76WZg8GPgJ4mKSPFOuwpXTA4O1TjnWCdFgr8sZCNC9h2Y="
-)
-
-# The number of digits decides whether a leading 04 is a mark or belongs to X.
+# A leading 04 is the prefix in 130 digits; in 128 digits it belongs to X.
 _KEY = "(?:0([23])|(?:04)?([0-9A-Fa-f]{64}))([0-9A-Fa-f]{64})"
 
 
 @lru_cache(maxsize=1)
 def curve() -> Curve:
-    """Return the curve of GB/T 32918.5; without gmssl, DependencyError is raised."""
+    """Return the curve of GB/T 32918.5. Without gmssl it raises DependencyError."""
     try:
         from gmssl.sm2 import default_ecc_table
     except ImportError as error:
-        raise DependencyError("gmssl cannot be imported; try: pip install gmssl") from error
+        raise DependencyError(
+            "gmssl cannot be imported. Install or repair it with:"
+            " python -m pip install --force-reinstall gmssl"
+        ) from error
     return Curve(default_ecc_table)
 
 
 @lru_cache(maxsize=1)
 def sm3() -> Callable[[bytes], bytes]:
-    """Return the digest function: OpenSSL's, or gmssl's, which is far slower."""
+    """Return the SM3 function: OpenSSL's, or else gmssl's, which is far slower."""
     import hashlib
 
     try:
@@ -63,7 +54,7 @@ def sm3() -> Callable[[bytes], bytes]:
 
 
 def kdf(shared: bytes, length: int) -> bytes:
-    """Return the key stream of this many bytes (GB/T 32918.4, 5.4.3)."""
+    """Return a key stream of ``length`` bytes (GB/T 32918.4, 5.4.3)."""
     counts = range(1, (length + 31) // 32 + 1)
     return b"".join(sm3()(shared + ct.to_bytes(4, "big")) for ct in counts)[:length]
 
@@ -74,7 +65,11 @@ def octets(point: Point) -> bytes:
 
 
 class PublicKey(Point):
-    """A public key: x and y of a point of the curve. Any other raises InvalidParameter."""
+    """A public key: the coordinates x and y of a point of the curve.
+
+    Raises:
+        InvalidParameter: x and y are not a point of the curve.
+    """
 
     def __new__(cls, x: int, y: int) -> "PublicKey":
         if not curve().contains(x, y):
@@ -92,16 +87,17 @@ class PublicKey(Point):
         Args:
             text: hexadecimal digits in either case: 02 or 03 and X (66 digits), 04 and X and Y
                 (130 digits), or X and Y alone (128 digits).
+            field: the name of the setting, for the error.
 
         Raises:
-            InvalidParameter: it has another form, or the curve has no such point.
+            InvalidParameter: the text is malformed, or the curve has no such point.
         """
         match = re.fullmatch(_KEY, text) if isinstance(text, str) else None
         if not match:
             raise InvalidParameter.about(field, "must be 66, 128 or 130 hexadecimal digits")
         parity, first, last = match.groups()
         x, y, sm2 = int(first or last, 16), int(last, 16), curve()
-        if not first:
+        if parity:
             y = pow((x * x + sm2.a) * x + sm2.b, (sm2.p + 1) // 4, sm2.p)
             y = y if y % 2 == int(parity) % 2 else sm2.p - y
         if not sm2.contains(x, y):
@@ -110,13 +106,13 @@ class PublicKey(Point):
 
 
 class Ciphertext(str):
-    """A text encrypted with SM2: an ordinary ``str`` whose repr shows only its size.
+    """Text that is already encrypted with SM2: a ``str`` whose repr shows only its size.
 
     Args:
-        value: standard Base64, padded, of 0x04 || C1 || C2 || C3: 97 bytes and those of the text.
+        value: standard Base64, padded, of 0x04 || C1 || C2 || C3: 97 bytes more than the text.
 
     Raises:
-        InvalidParameter: it is something else, or C1 is no point of the curve.
+        InvalidParameter: ``value`` is malformed, or C1 is not a point of the curve.
     """
 
     @guarded
@@ -131,12 +127,12 @@ class Ciphertext(str):
 
 
 def is_ciphertext(text: str) -> bool:
-    """Tell whether a text is what ``Ciphertext`` takes."""
+    """Tell whether ``Ciphertext`` accepts the text."""
     try:
         raw = base64.b64decode(text)
     except ValueError:
         return False
-    # b64decode skips what is no Base64, and lets stray bits pass.
+    # Encode again, because b64decode skips foreign characters and ignores stray bits.
     exact = base64.b64encode(raw).decode("ascii") == text
     x, y = int.from_bytes(raw[1:33], "big"), int.from_bytes(raw[33:65], "big")
     return exact and len(raw) >= 98 and raw[0] == 4 and curve().contains(x, y)
@@ -144,38 +140,25 @@ def is_ciphertext(text: str) -> bool:
 
 @guarded
 def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Ciphertext:
-    """Encrypt a text for the service; every call gives another ciphertext.
+    """Encrypt text for the service. Every call returns a different ciphertext.
 
     Args:
-        text: a name or a document number, at least one character. What is a ``Ciphertext``
-            already is returned as it is.
-        public_key: a ``PublicKey``, or whatever ``PublicKey.parse`` reads; None takes it from
-            FACECERT_SM2_PUBLIC_KEY, or else the published one. The first use of a key takes some
-            milliseconds more.
+        text: a name or a document number, not blank. A ``Ciphertext`` is returned unchanged.
+        public_key: a ``PublicKey``, or text for ``PublicKey.parse``. None reads
+            FACECERT_SM2_PUBLIC_KEY; without it the published key is used. The first use of a key
+            takes some milliseconds more.
 
     Raises:
-        InvalidParameter: text is blank, no str or not valid Unicode, or the key is wrong.
+        InvalidParameter: ``text`` is blank, not a str or not valid Unicode; or the key is wrong.
+        DependencyError: gmssl is missing or broken.
     """
-    return text if isinstance(text, Ciphertext) else _sealed(text, public_key)
-
-
-def published_key() -> PublicKey:
-    """Return the service's published key."""
-    return _parsed(PUBLISHED_KEY, "sm2_public_key")
-
-
-def works() -> bool:
-    """Tell whether the standard's own example (GB/T 32918.5, annex C) comes out as printed."""
-    sealed = _encrypt(_EXAMPLE_TEXT, PublicKey.parse(_EXAMPLE_KEY), _EXAMPLE_NONCE) or b""
-    return base64.b64encode(sealed).decode("ascii") == _EXAMPLE_CIPHERTEXT
-
-
-def _sealed(text: str, public_key: Union[PublicKey, str, None]) -> Ciphertext:
-    # Imported late, as it is not cheap and most programs only query.
+    if isinstance(text, Ciphertext):
+        return text
+    # Imported late, because it is slow and most programs only query.
     import secrets
 
     if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
-        raise InvalidParameter.about("text", "must be Unicode text that is not blank")
+        raise InvalidParameter.about("text", "is blank, not a str or not valid Unicode")
     key = public_key
     if key is None:
         key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)
@@ -184,8 +167,13 @@ def _sealed(text: str, public_key: Union[PublicKey, str, None]) -> Ciphertext:
     sealed = None
     while sealed is None:
         nonce = 1 + secrets.randbelow(curve().n - 1)
-        sealed = _encrypt(text.encode("utf-8"), key, nonce)
+        sealed = encrypt_bytes(text.encode("utf-8"), key, nonce)
     return str.__new__(Ciphertext, base64.b64encode(sealed).decode("ascii"))
+
+
+def published_key() -> PublicKey:
+    """Return the service's published key."""
+    return _parsed(PUBLISHED_KEY, "sm2_public_key")
 
 
 @lru_cache(maxsize=4)
@@ -193,8 +181,8 @@ def _parsed(text: str, field: str) -> PublicKey:
     return PublicKey.parse(text, field)
 
 
-def _encrypt(data: bytes, key: PublicKey, nonce: int) -> Optional[bytes]:
-    """Follow GB/T 32918.4, 6.1 with this nonce; None when its key stream is all zeros."""
+def encrypt_bytes(data: bytes, key: PublicKey, nonce: int) -> Optional[bytes]:
+    """Encrypt with this nonce (GB/T 32918.4, 6.1); None when the key stream is all zeros."""
     sm2 = curve()
     c1, shared = map(octets, sm2.affine([sm2.multiply(nonce, p) for p in (sm2.g, key)]))
     stream = kdf(shared, len(data))

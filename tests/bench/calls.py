@@ -3,114 +3,82 @@
     python tests/bench/calls.py [--rounds N] [--calls N] [--peers a,b,...] [--venvs DIR]
                                 [--legacy-python FILE] [--json FILE]
 
-A TLS server on loopback answers at once, ``near``, or from 30 ms away, ``far``; calls_server.py
-says what that models. Every peer is a process of its own and trusts the server's authority alone.
-They are measured in turn, again and again, so that a busy machine slows all of them; figures are
-medians over the turns, and so are the ratios of two peers that were measured one after the other.
+A TLS server on loopback responds at once (``near``) or from a distance of 30 ms (``far``);
+calls_server.py describes the model. Every peer is a process of its own and trusts the server's
+authority only. All peers take turns, so that a busy machine slows all of them. Figures are medians
+over the turns. A ratio is the median over pairs of turns that were measured one after the other.
 
-"wall" is the median call of one thread; with 16 threads it is the time that passed divided by the
-calls, and says how fast the process gets through them. "CPU" is the peer's process alone, its mean;
-connections and bytes (TLS included) are what the server saw for each call. Every peer that keeps a
-client may keep 16 connections. All make the same query, but for f, which makes an init, the call
-that carries a name and a number.
+"wall" is the median call of one thread. With 16 threads it is the elapsed time divided by the
+calls. "CPU" is the mean CPU time of the peer's process. Connections and bytes (TLS included) are
+counted by the server. Peers that keep a client may keep 16 connections. All peers make the same
+query, except ``init``, which sends a name and a number.
 """
 
 import argparse
-import json
 import platform
-import statistics
-import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
 
 import calls_interpreters
 from calls_interpreters import TITLES
 from calls_server import Server
+from figures import Child, median, show_verdicts, verdict, write
 
 ROUND_TRIP_MS = 30.0
 
 #: name -> (address, threads, calls for one of --calls, turns in a round)
-SETTINGS: Dict[str, Tuple[str, int, float, int]] = {
+SETTINGS = {
     "near_1": ("near", 1, 1, 5),
     "near_16": ("near", 16, 8, 1),
     "far_1": ("far", 1, 0.5, 1),
     "far_16": ("far", 16, 4, 1),
 }
 
-#: Calls of each thread before a turn, which are not measured.
+#: Calls of each thread before a turn that are not measured.
 WARMING_UP = 3
 
-#: facecert's time divided by another peer's, and what it should be at most.
-LIMITS = [("b", 0.8), ("c", 0.35), ("a", 0.2), ("g", 1.5)]
+#: Another peer -> the limit of facecert's time divided by the time of that peer.
+LIMITS = {"acs": 0.68, "acs-v3": 0.35, "sample": 0.2, "urllib3": 1.2}
 FAR_LIMIT = 1.05
-
-Figures = Dict[str, float]
 
 
 class Peer:
-    """A process that makes calls when it is told to."""
+    """A process that makes calls."""
 
-    def __init__(self, name: str, python: str, server: Server) -> None:
+    def __init__(self, name, python, server):
+        script = str(Path(__file__).with_name("calls_peers.py"))
+        command = [python, script, name, server.bundle]
         self._server = server
-        self._command = [python, str(Path(__file__).with_name("calls_peers.py")), name]
-        self._process = subprocess.Popen(
-            self._command + [server.bundle],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            universal_newlines=True,
-            env=calls_interpreters.environ(),
-        )
-        assert self._process.stdin and self._process.stdout
-        self._in, self._out = self._process.stdin, self._process.stdout
-        self._tell("stranger", 1, 1)  # all peers at once, until each is asked for its answer
+        self._child = Child(command, calls_interpreters.environ())
+        self.close = self._child.close
 
-    def _tell(self, address: str, calls: int, threads: int) -> None:
+    def _call(self, address, calls, threads):
         order = {"address": self._server.addresses[address], "calls": calls, "threads": threads}
-        self._in.write(json.dumps(order) + "\n")
-        self._in.flush()
+        return self._child.ask(order)
 
-    def _hear(self) -> Dict[str, Any]:
-        line = self._out.readline()
-        if not line:
-            raise SystemExit("This ended: %s" % " ".join(self._command))
-        answer: Dict[str, Any] = json.loads(line)
-        return answer
+    def verifies(self):
+        """Tell whether the peer refuses the certificate of an unknown authority."""
+        return "certificate" in self._call("stranger", 1, 1).get("error", "").lower()
 
-    def verifies(self) -> bool:
-        """Tell, once and first, whether it refused a certificate that nobody vouches for."""
-        return "certificate" in self._hear().get("error", "").lower()
-
-    def measure(self, address: str, calls: int, threads: int) -> Figures:
-        self._checked(address, WARMING_UP * threads, threads)
+    def measure(self, address, calls, threads):
+        """Make calls and return the figures of one call."""
+        self._call(address, WARMING_UP * threads, threads)
         before = self._server.counters()
-        answer = self._checked(address, calls, threads)
+        measured = self._call(address, calls, threads)
         after = self._server.counters()
+        if "error" in measured:
+            raise SystemExit("A call failed: %s" % measured["error"])
         return {
-            "wall_ms": answer["wall"] * 1000,
-            "cpu_ms": answer["cpu"] * 1000,
+            "wall_ms": measured["wall"] * 1000,
+            "cpu_ms": measured["cpu"] * 1000,
             "connections": (after["connections"] - before["connections"]) / calls,
             "bytes": (after["bytes"] - before["bytes"]) / calls,
         }
 
-    def _checked(self, address: str, calls: int, threads: int) -> Dict[str, Any]:
-        self._tell(address, calls, threads)
-        answer = self._hear()
-        if "error" in answer:
-            raise SystemExit("A call failed: %s" % answer["error"])
-        return answer
 
-    def close(self) -> None:
-        self._in.close()
-        self._process.wait()
-        self._out.close()
-
-
-def measure(peers: Dict[str, Peer], rounds: int, calls: int) -> Dict[str, Dict[str, List[Figures]]]:
-    """Return peer -> setting -> its figures in each turn."""
-    figures: Dict[str, Dict[str, List[Figures]]] = {
-        name: {setting: [] for setting in SETTINGS} for name in peers
-    }
+def measure(peers, rounds, calls):
+    """Return peer -> setting -> the figures of each turn."""
+    figures = {name: {setting: [] for setting in SETTINGS} for name in peers}
     names = list(peers)
     for _ in range(rounds):
         for setting, (address, threads, share, turns) in SETTINGS.items():
@@ -122,40 +90,31 @@ def measure(peers: Dict[str, Peer], rounds: int, calls: int) -> Dict[str, Dict[s
     return figures
 
 
-def medians(turns: List[Figures]) -> Figures:
-    return {key: statistics.median(figures[key] for figures in turns) for key in turns[0]}
+def ratios(figures):
+    """Compare the wall time of facecert's query in one thread with the other peers."""
 
-
-def ratios(figures: Dict[str, Dict[str, List[Figures]]]) -> List[Dict[str, Any]]:
-    """Compare facecert's query with the others, one thread, wall time."""
-
-    def walls(peer: str, setting: str) -> List[float]:
+    def walls(peer, setting="near_1"):
         return [turn["wall_ms"] for turn in figures.get(peer, {}).get(setting, [])]
 
-    def ratio(text: str, values: List[float], limit: float) -> Dict[str, Any]:
-        value = statistics.median(values) if values else None
-        holds = None if value is None else value <= limit
-        return {"text": text, "value": value, "limit": limit, "holds": holds}
-
     found = []
-    for other, limit in LIMITS:
-        pairs = zip(walls("e", "near_1"), walls(other, "near_1"))
-        found.append(ratio("e / %s" % other, [ours / theirs for ours, theirs in pairs], limit))
-    text = "e from %g ms away / (%g ms + g)" % (ROUND_TRIP_MS, ROUND_TRIP_MS)
-    floor = walls("g", "near_1")
-    least = ROUND_TRIP_MS + (statistics.median(floor) if floor else 0)
-    far = [wall / least for wall in walls("e", "far_1") if floor]
-    return found + [ratio(text, far, FAR_LIMIT)]
+    for other, limit in LIMITS.items():
+        pairs = [ours / theirs for ours, theirs in zip(walls("query"), walls(other))]
+        found.append(dict(verdict(median(pairs), limit), text="query / %s" % other))
+    floor = ROUND_TRIP_MS + (median(walls("urllib3")) or 0)
+    far = [wall / floor for wall in walls("query", "far_1") if walls("urllib3")]
+    text = "query %g ms away / (%g ms + urllib3)" % (ROUND_TRIP_MS, ROUND_TRIP_MS)
+    return found + [dict(verdict(median(far), FAR_LIMIT), text=text)]
 
 
-def show(result: Dict[str, Any]) -> None:
+def show(result):
+    """Print the tables and the ratios."""
     print("Python %(python)s, %(core)s, %(rounds)d rounds of %(calls)d calls" % result)
     for setting, (address, threads, _, _) in SETTINGS.items():
         away = "loopback" if address == "near" else "%g ms away" % ROUND_TRIP_MS
         print("\n%s, %d thread%s, for each call" % (away, threads, "s" * (threads > 1)))
-        print(" " * 40 + " wall ms   CPU ms  connections   bytes  verifies TLS")
+        print("%-51s wall ms   CPU ms  connections   bytes  verifies TLS" % "")
         for name, peer in result["peers"].items():
-            print("%s  %-37s" % (name, peer["title"]), end="")
+            print("%-12s %-37s" % (name, peer["title"]), end="")
             if peer["not_measured"]:
                 print("  not measured: %s" % peer["not_measured"])
                 continue
@@ -163,24 +122,21 @@ def show(result: Dict[str, Any]) -> None:
             print(
                 "%(wall_ms)8.2f %(cpu_ms)8.2f %(connections)12.2f %(bytes)7.0f  %(verifies)s" % row
             )
-    print("\nwall time, one thread, median of each turn's ratio")
-    for ratio in result["ratios"]:
-        verdict = {None: "not measured", True: "holds", False: "does not hold"}[ratio["holds"]]
-        value = "    -" if ratio["value"] is None else "%5.2f" % ratio["value"]
-        print("%-36s %s, wanted <= %g: %s" % (ratio["text"], value, ratio["limit"], verdict))
+    print("\nwall time, one thread, median ratio of the turns")
+    show_verdicts(result["ratios"])
 
 
-def core_version() -> str:
+def core_version():
     import aliyunsdkcore
 
     return "aliyunsdkcore %s" % aliyunsdkcore.__version__
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=9, help="how often to measure (9)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often to measure (5)")
     parser.add_argument("--calls", type=int, default=10, help="calls of one thread in a turn (10)")
-    calls_interpreters.add_options(parser, "a,b,c,d,e,f,g")
+    calls_interpreters.add_options(parser, "sample,acs,acs-v3,tea,query,init,urllib3")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         interpreters = calls_interpreters.find(options, Path(temporary))
@@ -206,7 +162,8 @@ def main() -> None:
                 "not_measured": problem,
                 "verifies": verify.get(name),
                 "figures": {
-                    setting: medians(turns) for setting, turns in figures.get(name, {}).items()
+                    setting: {key: median(turn[key] for turn in turns) for key in turns[0]}
+                    for setting, turns in figures.get(name, {}).items()
                 },
             }
             for name, (_, problem) in interpreters.items()
@@ -214,8 +171,7 @@ def main() -> None:
         "ratios": ratios(figures),
     }
     show(result)
-    if options.json:
-        Path(options.json).write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    write(options.json, result)
 
 
 if __name__ == "__main__":

@@ -1,42 +1,41 @@
-"""Which interpreter each peer of calls.py and cold.py runs in: virtual environments, made once.
+"""The interpreter of each peer of calls.py and cold.py: virtual environments, made once.
 
-facecert and the floor run in the interpreter that measures. The others need packages that exclude
-each other, so each set has an environment of its own.
+facecert and bare urllib3 run in the interpreter that measures. The packages of the other peers
+exclude each other, so each set of them has a virtual environment.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
 
 TITLES = {
-    "a": "documented sample, a client per run",
-    "b": "AcsClient kept, core 2.16.1",
-    "c": "AcsClient kept, core-v3 2.13.33",
-    "d": "alibabacloud_saf20170331 (Tea)",
-    "e": "facecert, query",
-    "f": "facecert, init with encrypt=True",
-    "g": "the floor: a signed body by urllib3",
-    "h": "facecert, query, standard chain",
+    "sample": "documented sample, a client per call",
+    "documented": "documented sample with CredClient",
+    "acs": "AcsClient kept, core 2.16.1",
+    "acs-v3": "AcsClient kept, core-v3 2.13.33",
+    "tea": "alibabacloud_saf20170331 (Tea)",
+    "query": "facecert, query",
+    "environment": "facecert, query, keys in environment",
+    "init": "facecert, init with encrypt=True",
+    "urllib3": "the floor: urllib3 sends a signed body",
 }
 
-REQUIREMENTS: Dict[str, List[str]] = {
+REQUIREMENTS = {
     "core": ["aliyun-python-sdk-core==2.16.1", "aliyun-python-sdk-saf"],
     "legacy": ["aliyun-python-sdk-core-v3==2.13.33", "aliyun-python-sdk-saf==1.0.0"],
     "tea": ["alibabacloud_saf20170331"],
 }
-ENVIRONMENTS = {"a": "core", "b": "core", "c": "legacy", "d": "tea"}
 
-#: Peer -> (its interpreter, why it cannot be measured); one of them is None.
-Interpreters = Dict[str, Tuple[Optional[str], Optional[str]]]
+#: Peer -> its requirements. The others run in this interpreter.
+ENVIRONMENTS = {"sample": "core", "acs": "core", "acs-v3": "legacy", "tea": "tea"}
 
 
-def add_options(parser: argparse.ArgumentParser, peers: str) -> None:
-    parser.add_argument("--peers", default=peers, help="which of them, with commas (%s)" % peers)
+def add_options(parser, peers):
+    """Add the options that calls.py and cold.py share; ``peers`` are the default ones."""
+    parser.add_argument("--peers", default=peers, help="peers, separated by commas (%s)" % peers)
     parser.add_argument(
-        "--venvs", metavar="DIR", help="where their environments are kept (a temporary directory)"
+        "--venvs", metavar="DIR", help="keep the virtual environments here (a temporary directory)"
     )
     parser.add_argument(
         "--legacy-python", metavar="FILE", help="an interpreter that has core-v3 and saf 1.0.0"
@@ -44,18 +43,20 @@ def add_options(parser: argparse.ArgumentParser, peers: str) -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the figures here")
 
 
-def find(options: argparse.Namespace, temporary: Path, here: str = "") -> Interpreters:
-    """Make what is missing; that takes about ten seconds for each of three environments.
+def find(options, temporary, here=()):
+    """Return peer -> (its interpreter, None), or (None, why it cannot be measured).
+
+    A missing virtual environment is made, which takes about ten seconds.
 
     Args:
-        here: peers that shall run in this interpreter although they have an environment.
+        here: peers that run in this interpreter although they have an environment.
     """
-    folder = Path(options.venvs) if options.venvs else temporary
-    found: Interpreters = {}
+    folder = Path(options.venvs or temporary).resolve()
+    found = {}
     for peer in options.peers.split(","):
         name = ENVIRONMENTS.get(peer)
         if peer not in TITLES:
-            sys.exit("There is no peer %r; they are %s." % (peer, ", ".join(TITLES)))
+            sys.exit("There is no peer %r; the peers are %s." % (peer, ", ".join(TITLES)))
         if name is None or peer in here:
             found[peer] = (sys.executable, None)
         elif name == "legacy" and options.legacy_python:
@@ -63,11 +64,11 @@ def find(options: argparse.Namespace, temporary: Path, here: str = "") -> Interp
         elif name == "legacy" and sys.version_info >= (3, 12):
             found[peer] = (None, "core-v3 needs Python 3.11 or older: give --legacy-python")
         else:
-            found[peer] = _environment(folder.resolve() / name, REQUIREMENTS[name])
+            found[peer] = _environment(folder / name, REQUIREMENTS[name])
     return found
 
 
-def _environment(folder: Path, requirements: List[str]) -> Tuple[Optional[str], Optional[str]]:
+def _environment(folder, requirements):
     python, complete = folder / "bin" / "python", folder / "complete"
     if not complete.exists():
         print("making %s: %s" % (folder.name, " ".join(requirements)), file=sys.stderr)
@@ -81,8 +82,8 @@ def _environment(folder: Path, requirements: List[str]) -> Tuple[Optional[str], 
     return str(python), None
 
 
-def environ() -> Dict[str, str]:
-    """Return an environment without proxies, keys and settings, where .pyc files are written."""
+def environ():
+    """Return the environment without proxies, keys, settings and warnings."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -90,4 +91,7 @@ def environ() -> Dict[str, str]:
         and not name.upper().endswith("_PROXY")
         and name not in ("DEBUG", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH")
     }
-    return dict(kept, PYTHONIOENCODING="utf-8", ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
+    return dict(
+        kept, PYTHONIOENCODING="utf-8", PYTHONWARNINGS="ignore",
+        ALIBABA_CLOUD_ECS_METADATA_DISABLED="true",
+    )  # fmt: skip

@@ -1,17 +1,16 @@
-"""Who is measured by calls.py and cold.py. Each peer runs in a process and interpreter of its own.
+"""The peers of calls.py and cold.py. Each runs in a process and an interpreter of its own.
 
-``calls_peers.py PEER BUNDLE`` takes one line of JSON on standard input for each turn,
-``{"address": "host:port", "calls": 40, "threads": 1}``, and answers each with the seconds that one
-call took. ``calls_peers.py PEER BUNDLE ADDRESS`` makes one call and says so.
+``calls_peers.py PEER BUNDLE`` reads a line of JSON for each turn,
+``{"address": "host:port", "calls": 40, "threads": 1}``, and prints the seconds of one call.
+``calls_peers.py PEER BUNDLE ADDRESS`` makes one call, prints "answered", then the peak memory.
 
-Nothing is imported here that a peer does not need, since cold.py measures that too.
+This module imports only what every peer needs, because cold.py measures its imports too.
 """
 
 import json
 import os
 import sys
 import time
-from typing import Any, Callable, Dict, List
 
 CERTIFY_ID = "7b3c1f0e5d9a48c2b6e4f1a0938d7c56"
 SCENE_ID = "1000000006"
@@ -19,47 +18,74 @@ SCENE_ID = "1000000006"
 KEY = ("benchmark-access-key-id", "benchmark-access-key-secret-30")
 PARAMETERS = json.dumps({"method": "query", "certifyId": CERTIFY_ID, "sceneId": SCENE_ID})
 
-Call = Callable[[], None]
+
+def key_in_environment():
+    os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = KEY[0]
+    os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = KEY[1]
 
 
-def _acs(address: str, bundle: str, *, kept: bool) -> Call:
-    """The documented sample, from the import to do_action_with_exception.
+def official_request(address=None):
+    """Return the query as the documentation has it, with what it needs to run: Version and POST.
 
-    The address is set on the request, which spares AcsClient the look-up of its endpoint.
+    The address spares AcsClient the look-up of its endpoint.
     """
-    from aliyunsdkcore.client import AcsClient
-
     try:
         from aliyunsdksaf.request.v20170331.ExecuteRequestRequest import ExecuteRequestRequest
     except ImportError:
         from aliyunsdksaf.request.v20190521.ExecuteRequestRequest import ExecuteRequestRequest
 
-    os.environ["ALIBABA_CLOUD_CA_BUNDLE"] = bundle
-    # Ten connections are kept by default: the sixteen threads would open new ones all the time.
-    options = {"pool_size": 16} if "pool_size" in AcsClient.__init__.__code__.co_varnames else {}
-    client = AcsClient(KEY[0], KEY[1], "cn-shanghai", **options) if kept else None
-
-    def call() -> None:
-        doing = client or AcsClient(KEY[0], KEY[1], "cn-shanghai")
-        request = ExecuteRequestRequest()
-        request.set_version("2017-03-31")
+    request = ExecuteRequestRequest()
+    request.set_version("2017-03-31")
+    request.set_method("POST")
+    if address:
         request.set_endpoint(address)
-        request.set_Service("fin_face_verify")
-        request.set_ServiceParameters(PARAMETERS)
-        assert b'"passed": "T"' in doing.do_action_with_exception(request)
+    request.set_Service("fin_face_verify")
+    request.set_ServiceParameters(PARAMETERS)
+    return request
+
+
+def by_acs(address, bundle, make_client):
+    """Return a call by the AcsClient that ``make_client`` returns for it."""
+    os.environ["ALIBABA_CLOUD_CA_BUNDLE"] = bundle
+
+    def call():
+        response = make_client().do_action_with_exception(official_request(address))
+        assert b'"passed": "T"' in response
 
     return call
 
 
-def sample(address: str, bundle: str) -> Call:
-    return _acs(address, bundle, kept=False)
+def acs_client(key=KEY):
+    from aliyunsdkcore.client import AcsClient
+
+    # AcsClient keeps ten connections by default, too few for sixteen threads.
+    options = {"pool_size": 16} if "pool_size" in AcsClient.__init__.__code__.co_varnames else {}
+    return AcsClient(key[0], key[1], "cn-shanghai", **options)
 
 
-def acs_kept(address: str, bundle: str) -> Call:
-    return _acs(address, bundle, kept=True)
+def sample(address, bundle):
+    return by_acs(address, bundle, acs_client)
 
 
-def tea(address: str, bundle: str) -> Call:
+def documented(address, bundle):
+    """The sample as documented: the key is read from the environment by CredClient."""
+    key_in_environment()
+
+    def make_client():
+        from alibabacloud_credentials.client import Client as CredClient
+
+        credentials = CredClient()
+        return acs_client((credentials.get_access_key_id(), credentials.get_access_key_secret()))
+
+    return by_acs(address, bundle, make_client)
+
+
+def acs_kept(address, bundle):
+    client = acs_client()
+    return by_acs(address, bundle, lambda: client)
+
+
+def tea(address, bundle):
     from alibabacloud_saf20170331.client import Client
     from alibabacloud_saf20170331.models import ExecuteRequestRequest
     from alibabacloud_tea_openapi.models import Config
@@ -74,91 +100,85 @@ def tea(address: str, bundle: str) -> Call:
         )
     )
 
-    def call() -> None:
-        request = ExecuteRequestRequest(
-            service="fin_face_verify", service_parameters=PARAMETERS
-        )
+    def call():
+        request = ExecuteRequestRequest(service="fin_face_verify", service_parameters=PARAMETERS)
         assert client.execute_request(request).body.code == 200
 
     return call
 
 
-def _facecert(address: str, bundle: str, **options: Any) -> Any:
+def facecert_client(address, bundle, **options):
     os.environ["ALIBABA_CLOUD_CA_BUNDLE"] = bundle
     import facecert
 
     return facecert.Client(SCENE_ID, endpoint="https://" + address, **options)
 
 
-def query(address: str, bundle: str) -> Call:
-    client = _facecert(address, bundle, credentials=KEY)
+def query(address, bundle, key=KEY):
+    client = facecert_client(address, bundle, credentials=key)
 
-    def call() -> None:
+    def call():
         assert client.query(CERTIFY_ID).passed
 
     return call
 
 
-def query_by_chain(address: str, bundle: str) -> Call:
-    os.environ["ALIBABA_CLOUD_ACCESS_KEY_ID"] = KEY[0]
-    os.environ["ALIBABA_CLOUD_ACCESS_KEY_SECRET"] = KEY[1]
-    client = _facecert(address, bundle)
-
-    def call() -> None:
-        assert client.query(CERTIFY_ID).passed
-
-    return call
+def environment(address, bundle):
+    key_in_environment()
+    return query(address, bundle, None)
 
 
-def encrypted_init(address: str, bundle: str) -> Call:
-    client = _facecert(address, bundle, credentials=KEY, encrypt=True)
+def encrypted_init(address, bundle):
+    client = facecert_client(address, bundle, credentials=KEY, encrypt=True)
 
-    def call() -> None:
+    def call():
         opened = client.init(cert_name="张三丰", cert_no="33010319900101123X")
         assert opened.certify_id == CERTIFY_ID
 
     return call
 
 
-def floor(address: str, bundle: str) -> Call:
-    """A request that is signed once; the server does not mind the nonce."""
+def floor(address, bundle):
+    """Send a request that the official signer signed once; the server accepts a used nonce."""
     import urllib3
+    from aliyunsdkcore.auth.credentials import AccessKeyCredential
+    from aliyunsdkcore.auth.signers.access_key_signer import AccessKeySigner
 
-    from facecert.transport.credentials import Snapshot
-    from facecert.transport.gateway import sign
-
-    body = sign(PARAMETERS, Snapshot(*KEY))
+    _, url = AccessKeySigner(AccessKeyCredential(*KEY)).sign("cn-shanghai", official_request())
+    body = url.partition("?")[2].encode("ascii")
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
     pool = urllib3.PoolManager(ca_certs=bundle, maxsize=16)
-    url = "https://%s/" % address
 
-    def call() -> None:
-        answer = pool.request("POST", url, body=body, headers=headers, retries=False)
-        assert b'"passed": "T"' in answer.data
+    def call():
+        response = pool.request(
+            "POST", "https://%s/" % address, body=body, headers=headers, retries=False
+        )
+        assert b'"passed": "T"' in response.data
 
     return call
 
 
-MAKERS: Dict[str, Callable[[str, str], Call]] = {
-    "a": sample,
-    "b": acs_kept,
-    "c": acs_kept,
-    "d": tea,
-    "e": query,
-    "f": encrypted_init,
-    "g": floor,
-    "h": query_by_chain,
+MAKERS = {
+    "sample": sample,
+    "documented": documented,
+    "acs": acs_kept,
+    "acs-v3": acs_kept,
+    "tea": tea,
+    "query": query,
+    "environment": environment,
+    "init": encrypted_init,
+    "urllib3": floor,
 }
 
 
-def run(call: Call, calls: int, threads: int) -> Dict[str, float]:
-    """Make calls, equally spread over the threads; return seconds for one of them.
+def run(call, calls, threads):
+    """Make calls, equally spread over the threads; return the seconds of one of them.
 
-    With one thread ``wall`` is the median call, since other processes want the machine too.
+    With one thread ``wall`` is the median call, because other processes use the machine too.
     """
-    times: List[float] = []
+    times = []
 
-    def some(number: int) -> None:
+    def some(number):
         for _ in range(number):
             begin = time.perf_counter()
             call()
@@ -177,27 +197,41 @@ def run(call: Call, calls: int, threads: int) -> Dict[str, float]:
     return {"wall": wall, "cpu": (time.process_time() - cpu) / calls}
 
 
-def obey(peer: str, bundle: str) -> None:
-    """Do what standard input says until it ends. A failed call is an answer too."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # peers may print
-    made: Dict[str, Call] = {}
+def obey(peer, bundle):
+    """Make the calls that standard input asks for. The answer to a failed call is its error."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # the SDKs may print
+    made = {}
     for line in sys.stdin:
         order = json.loads(line)
         address = order["address"]
         try:
             if address not in made:
                 made[address] = MAKERS[peer](address, bundle)
-            answer: Dict[str, Any] = run(made[address], order["calls"], order["threads"])
+            answer = run(made[address], order["calls"], order["threads"])
         except Exception as error:
             answer = {"error": "%s: %s" % (type(error).__name__, str(error)[:3000])}
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def peak():
+    """Return the peak memory of this process in bytes, or None where there is no /proc.
+
+    ``ru_maxrss`` would be too much: it begins with the memory of the parent process.
+    """
+    try:
+        with open("/proc/self/status") as status:
+            found = [line.split()[1] for line in status if line.startswith("VmHWM:")]
+        return int(found[0]) * 1024
+    except OSError:
+        return None
+
+
 if __name__ == "__main__":
-    # Behind what is installed for everything else, so that nothing of this folder hides it.
+    # Instead of this folder, whose modules must not hide installed ones: the project's root.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     if len(sys.argv) == 4:
         MAKERS[sys.argv[1]](sys.argv[3], sys.argv[2])()
         print("answered", flush=True)
+        print(json.dumps(peak()))
     else:
         obey(sys.argv[1], sys.argv[2])

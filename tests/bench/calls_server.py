@@ -1,19 +1,18 @@
 """The TLS server that calls.py and cold.py measure against, near or at a distance.
 
-Run as its own process: ``calls_server.py CERTIFICATE STRANGERS_CERTIFICATE ROUND_TRIP_MS``. It
-prints its addresses as one line of JSON, answers each line on standard input with its counters,
-and ends with standard input.
+Its own process runs ``calls_server.py CERTIFICATE STRANGERS_CERTIFICATE ROUND_TRIP_MS``. That
+answers each line on standard input with its addresses and counters, and ends with standard input.
 
-It speaks HTTP/1.1 with keep-alive and answers at once, so that what is left is the client's own
-time. ``near`` has no delay but the loopback's. ``far`` stands for a network: all bytes are held
-back by half a round trip in each direction, and a connection's first ones by a whole one more, for
-the TCP handshake that the kernel has already answered. So a new connection costs three round trips
-to its first answer with TLS 1.3 (TCP, TLS, the request) and four with TLS 1.2; one that is kept
-costs one. Not modelled: bandwidth, losses, slow start, the time of the real service.
-``stranger`` has a certificate of an authority that nobody trusts. All keys are elliptic curves',
-whose handshakes cost less than RSA's: good for those who open a connection for every call.
+It speaks HTTP/1.1 with keep-alive and responds at once, so that only the client's time is left.
+``near`` has no delay but that of loopback. ``far`` models a network: it delays all bytes by half a
+round trip in each direction. The first bytes of a connection wait one round trip more, for the TCP
+handshake that the kernel has already done. A new connection therefore costs three round trips to
+the first response with TLS 1.3 (TCP, TLS, the request) and four with TLS 1.2; a kept one costs
+one. Bandwidth, losses, slow start and the time of the real service are not modelled. ``stranger``
+has a certificate of an unknown authority. All keys are elliptic, whose handshakes cost less than
+those of RSA, which favours peers that open a connection for every call.
 
-Bytes are counted as they arrive on the wire: handshakes and TLS records with the requests.
+Bytes are counted as they arrive: handshakes and TLS records with the requests.
 """
 
 import asyncio
@@ -21,12 +20,12 @@ import functools
 import json
 import selectors
 import ssl
-import subprocess
 import sys
 import threading
 from collections import deque
 from pathlib import Path
-from typing import Callable, Deque, Dict, List
+
+from figures import Child
 
 CERTIFY_ID = "7b3c1f0e5d9a48c2b6e4f1a0938d7c56"
 
@@ -35,11 +34,11 @@ _INIT = {
     "certifyId": CERTIFY_ID,
     "certifyUrl": "https://picker.example/gateway.do?biz_content=" + "x" * 400,
 }
-#: Every request must have all of them, in its URL or in its body.
+#: Every request must contain all of these, in its URL or in its body.
 _MARKS = (b"Action=ExecuteRequest", b"fin_face_verify", b"Signature=")
 
 
-def _answer(status: str, data: Dict[str, str]) -> bytes:
+def _response(status, data):
     envelope = {
         "RequestId": "A1B2C3D4-0000-1111-2222-333344445555",
         "Message": "OK",
@@ -56,39 +55,39 @@ def _answer(status: str, data: Dict[str, str]) -> bytes:
 
 
 class Pipe:
-    """Hands pieces on in order, each after a delay in seconds."""
+    """Passes pieces to ``take`` in order, each after a delay in seconds."""
 
-    def __init__(self, take: Callable[[bytes], None], delay: float) -> None:
+    def __init__(self, take, delay):
         self._take = take
         self._delay = delay
-        self._held: Deque[bytes] = deque()
-        #: Seconds by which the last piece came later than it should.
+        self._held = deque()
+        #: Seconds by which the last piece was late.
         self.late = 0.0
 
-    def put(self, piece: bytes, offset: float = 0.0) -> None:
-        """Hand a piece on after the delay and ``offset``."""
+    def put(self, piece, offset=0.0):
+        """Pass a piece on after the delay and ``offset``."""
         if not self._delay:
             self._take(piece)
             return
         self._held.append(piece)
         loop = asyncio.get_event_loop()
         due = loop.time() + self._delay + offset
-        loop.call_at(due, self._hand_on, due)
+        loop.call_at(due, self._pass_on, due)
 
-    def _hand_on(self, due: float) -> None:
+    def _pass_on(self, due):
         self.late = asyncio.get_event_loop().time() - due
         self._take(self._held.popleft())
 
 
 class Connection(asyncio.Protocol):
-    """One connection: TLS in memory, so that bytes can be counted and held back."""
+    """One connection. TLS runs in memory, so that bytes can be counted and delayed."""
 
     counters = {"connections": 0, "bytes": 0}
-    query = _answer("200 OK", _QUERY)
-    init = _answer("200 OK", _INIT)
-    refusal = _answer("400 Bad Request", {})
+    query = _response("200 OK", _QUERY)
+    init = _response("200 OK", _INIT)
+    refusal = _response("400 Bad Request", {})
 
-    def __init__(self, context: ssl.SSLContext, round_trip: float) -> None:
+    def __init__(self, context, round_trip):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._shaken = False
@@ -97,21 +96,20 @@ class Connection(asyncio.Protocol):
         self._inward = Pipe(self._arrive, round_trip / 2)
         self._outward = Pipe(self._leave, round_trip / 2)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport):
         self._transport = transport
         self.counters["connections"] += 1
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data):
         self.counters["bytes"] += len(data)
         offset, self._tcp_handshake = self._tcp_handshake, 0.0
         self._inward.put(data, offset)
 
-    def _leave(self, data: bytes) -> None:
+    def _leave(self, data):
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    def _arrive(self, data: bytes) -> None:
+    def _arrive(self, data):
         self._incoming.write(data)
         try:
             if not self._shaken:
@@ -128,10 +126,10 @@ class Connection(asyncio.Protocol):
             self._transport.close()
             return
         if self._outgoing.pending:
-            # A timer of ours that came late is no part of the network.
+            # The delay of a late timer is not the network's.
             self._outward.put(self._outgoing.read(), -self._inward.late)
 
-    def _serve(self) -> None:
+    def _serve(self):
         head, end, body = self._request.partition(b"\r\n\r\n")
         if not end:
             return
@@ -148,8 +146,8 @@ class Connection(asyncio.Protocol):
             self._tls.write(self.init if b"%22init%22" in whole else self.query)
 
 
-def serve(certificate: str, strangers: str, round_trip: float) -> None:
-    # Not epoll, whose time-outs are whole milliseconds here.
+def serve(certificate, strangers, round_trip):
+    # Not epoll, because its time-outs are whole milliseconds.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     asyncio.set_event_loop(loop)
     addresses = {}
@@ -163,53 +161,42 @@ def serve(certificate: str, strangers: str, round_trip: float) -> None:
         accept = functools.partial(Connection, context, delay)
         server = loop.run_until_complete(loop.create_server(accept, "127.0.0.1", 0))
         addresses[name] = "127.0.0.1:%d" % server.sockets[0].getsockname()[1]
-    print(json.dumps(addresses), flush=True)
-    threading.Thread(target=_tell, args=(loop,), daemon=True).start()
+    threading.Thread(target=_tell, args=(loop, addresses), daemon=True).start()
     loop.run_forever()
 
 
-def _tell(loop: asyncio.AbstractEventLoop) -> None:
+def _tell(loop, addresses):
     for _ in sys.stdin:
-        print(json.dumps(Connection.counters), flush=True)
+        print(json.dumps(dict(Connection.counters, addresses=addresses)), flush=True)
     loop.call_soon_threadsafe(loop.stop)
 
 
 class Server:
-    """Starts the server with certificates of its own in ``folder``; ``bundle`` trusts them."""
+    """The server's process, with new certificates in ``folder``.
 
-    def __init__(self, folder: Path, round_trip_ms: float) -> None:
+    Attributes:
+        bundle: the file with the authority that ``near`` and ``far`` belong to.
+        addresses: name -> host:port.
+    """
+
+    def __init__(self, folder, round_trip_ms):
         import trustme
 
         self.bundle = str(folder / "ca.pem")
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.bundle)
-        command: List[str] = [sys.executable, str(Path(__file__).resolve())]
+        command = [sys.executable, str(Path(__file__).resolve())]
         for name, issuer in (("server.pem", authority), ("stranger.pem", trustme.CA())):
             issued = issuer.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
             issued.write_to_path(str(folder / name))
             command.append(str(folder / name))
-        self._process = subprocess.Popen(
-            command + [str(round_trip_ms)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            universal_newlines=True,
-        )
-        assert self._process.stdin and self._process.stdout
-        self._in, self._out = self._process.stdin, self._process.stdout
-        #: name -> host:port
-        self.addresses: Dict[str, str] = json.loads(self._out.readline())
+        self._child = Child(command + [str(round_trip_ms)])
+        self.addresses = self.counters()["addresses"]
+        self.close = self._child.close
 
-    def counters(self) -> Dict[str, int]:
+    def counters(self):
         """Return ``connections`` and ``bytes`` since the start."""
-        self._in.write("\n")
-        self._in.flush()
-        counters: Dict[str, int] = json.loads(self._out.readline())
-        return counters
-
-    def close(self) -> None:
-        self._in.close()
-        self._process.wait()
-        self._out.close()
+        return self._child.ask(None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Answers every query on one connection at once, without TLS; ends with its standard input.
+"""A server that responds to every query on one connection at once, without TLS.
 
-A process of its own, so that its time and its memory are not the client's.
+It is a process of its own, so that its time and memory are not the client's. It ends with its
+standard input.
 """
 
 import json
@@ -17,23 +18,23 @@ BODY = json.dumps(
         "Data": {"passed": "T", "identityInfo": "", "materialInfo": ""},
     }
 ).encode("ascii")
-ANSWER = (
+RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json;charset=utf-8\r\nContent-Length: %d\r\n\r\n"
     % len(BODY)
 ) + BODY
 
 
-def end_with_input() -> None:
+def end_with_input():
     sys.stdin.read()
     os._exit(0)
 
 
-def whole(request: bytes) -> bool:
+def is_complete(request: bytes) -> bool:
     head, end, body = request.partition(b"\r\n\r\n")
     return bool(end) and len(body) >= int(head.lower().split(b"content-length:")[1].split()[0])
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection):
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     request = b""
     while True:
@@ -41,12 +42,12 @@ def serve(connection: socket.socket) -> None:
         if not piece:
             return
         request += piece
-        if whole(request):
+        if is_complete(request):
             request = b""
-            connection.sendall(ANSWER)
+            connection.sendall(RESPONSE)
 
 
-def main() -> None:
+def main():
     threading.Thread(target=end_with_input, daemon=True).start()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))

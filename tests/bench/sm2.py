@@ -1,20 +1,19 @@
-"""Time one name and one 18-character number, encrypted by facecert and by stock gmssl.
+"""Time the encryption of a name and an 18-character number by facecert and by stock gmssl.
 
     python tests/bench/sm2.py [--rounds N] [--json FILE]
 
-All figures are medians of one run, in milliseconds for the two texts together.
+All figures are medians in milliseconds for both texts together.
 """
 
 import argparse
 import hashlib
-import json
 import platform
-import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, Dict, List, Union
+
+from figures import median, write
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -25,7 +24,7 @@ from facecert.crypto import sm2  # noqa: E402
 
 TEXTS = ["张三丰", "33010319900101123X"]
 
-#: What a fresh process does; it prints the milliseconds of the first two calls.
+#: The program of a fresh process: it prints the milliseconds of the first two calls.
 FIRST_CALLS = """
 import time
 from facecert.crypto import sm2
@@ -36,39 +35,38 @@ print((time.perf_counter() - begin) * 1000)
 """
 
 
-def timed(encrypt: Callable[[str], object]) -> float:
+def timed(encrypt):
     begin = time.perf_counter()
     for text in TEXTS:
         encrypt(text)
     return (time.perf_counter() - begin) * 1000
 
 
-def first_calls() -> float:
+def first_calls():
     command = [sys.executable, "-c", FIRST_CALLS.format(texts=TEXTS)]
     return float(subprocess.check_output(command, cwd=str(ROOT)))
 
 
-def measure(rounds: int) -> Dict[str, Union[str, int, float]]:
+def measure(rounds):
     key = sm2.PublicKey.parse(sm2.PUBLISHED_KEY)
     stock = CryptSM2(private_key="", public_key="%064x%064x" % key, mode=0)
-    stock_times: List[float] = []
-    our_times: List[float] = []
+    stock_times, our_times = [], []
     sm2.encrypt("x")
-    for _ in range(rounds):  # in turn, so that a busy machine slows both
+    for _ in range(rounds):  # interleaved, so that a busy machine slows both
         stock_times.append(timed(lambda text: stock.encrypt(text.encode("utf-8"))))
         our_times.append(timed(sm2.encrypt))
     return {
         "python": platform.python_version(),
         "sm3": "OpenSSL" if "sm3" in hashlib.algorithms_available else "gmssl",
         "rounds": rounds,
-        "stock_gmssl_ms": statistics.median(stock_times),
-        "facecert_warm_ms": statistics.median(our_times),
-        "ratio": statistics.median(stock_times) / statistics.median(our_times),
-        "facecert_first_ms": statistics.median(first_calls() for _ in range(5)),
+        "stock_gmssl_ms": median(stock_times),
+        "facecert_warm_ms": median(our_times),
+        "ratio": median(stock_times) / median(our_times),
+        "facecert_first_ms": median(first_calls() for _ in range(5)),
     }
 
 
-def main() -> None:
+def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50, help="how often to measure (50)")
     parser.add_argument("--json", metavar="FILE", help="also write the figures here")
@@ -79,8 +77,7 @@ def main() -> None:
     print("facecert                        %(facecert_warm_ms)8.2f ms" % figures)
     print("facecert, in a fresh process    %(facecert_first_ms)8.2f ms" % figures)
     print("facecert is faster by a factor of %(ratio).1f" % figures)
-    if options.json:
-        Path(options.json).write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    write(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The program that measures growth and the one that draws it; how fast things are is not tested."""
+"""The program that measures growth, and the one that draws it. The figures are not judged here."""
 
 import json
 import math
@@ -87,6 +87,7 @@ def check_picture(text, result):
         assert said in words
 
 
+@pytest.mark.long
 def test_it_measures_and_it_is_drawn(tmp_path):
     written, drawn = tmp_path / "growth.json", tmp_path / "growth.svg"
     status, shown = run("growth.py", "--largest", 100, "--json", written)

@@ -17,9 +17,17 @@ PEM = "-----BEGIN PUBLIC KEY-----\n%s-----END PUBLIC KEY-----\n" % base64.encode
 ).decode("ascii")
 
 
-@pytest.mark.parametrize("form", [LOCK.public_key, PEM, "  " + PEM, LOCK.public_key + "\n"])
+FORMS = {
+    "Base64": LOCK.public_key,
+    "a line of Base64": LOCK.public_key + "\n",
+    "PEM": PEM,
+    "spaces": "  " + PEM,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
 @pytest.mark.parametrize("bits", [128, 256])
-def test_a_picture_goes_the_whole_way(form, bits):
+def test_generate_encrypt_decrypt(form, bits):
     key = PictureKey.generate(form, bits=bits)
     assert len(key.enc_token) == 344 and repr(key) == "<PictureKey AES-%d>" % bits
     sealed = LOCK.encrypt(PICTURE, key.enc_token)
@@ -48,7 +56,7 @@ def rsa_pem(tmp_path):
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="needs the openssl command")
 @pytest.mark.parametrize("bits", [128, 256])
-def test_openssl_finds_the_base64_of_the_key_in_enc_token(rsa_pem, bits):
+def test_openssl_decrypts_enc_token_to_the_base64_of_the_key(rsa_pem, bits):
     key = PictureKey.generate(LOCK.public_key, bits=bits)
     opened = subprocess.run(
         ["openssl", "pkeyutl", "-decrypt", "-inkey", str(rsa_pem), "-pkeyopt",
@@ -59,7 +67,7 @@ def test_openssl_finds_the_base64_of_the_key_in_enc_token(rsa_pem, bits):
     ).stdout  # fmt: skip
     assert opened.decode("ascii") == key.store().split(".")[0]
     assert len(base64.b64decode(opened)) == bits // 8
-    # And a picture that openssl encrypts with it is read.
+    # A picture that openssl encrypts with this key can be decrypted.
     sealed = subprocess.run(
         ["openssl", "enc", "-aes-%d-ecb" % bits, "-K", base64.b64decode(opened).hex()],
         input=PICTURE,
@@ -94,7 +102,7 @@ def test_256_bits_are_any_bytes():
     assert len(set(secrets)) > 240
 
 
-def test_the_argument_goes_before_the_environment(monkeypatch):
+def test_the_argument_overrides_the_environment(monkeypatch):
     monkeypatch.setenv(VARIABLE, PictureLock().public_key)
     key = PictureKey.generate(LOCK.public_key)
     assert key.decrypt(LOCK.encrypt(PICTURE, key.enc_token)) == PICTURE
@@ -141,27 +149,38 @@ def test_the_key_of_the_environment(monkeypatch):
     assert caught.value.field == VARIABLE and VARIABLE in str(caught.value)
 
 
-def other_keys():
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    for private in (
-        rsa.generate_private_key(65537, 1024),
-        rsa.generate_private_key(65537, 4096),
-        ec.generate_private_key(ec.SECP256R1()),
-    ):
-        der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        yield base64.b64encode(der).decode("ascii")
+NO_KEYS = {
+    "a word": "nonsense",
+    "Base64": "AAAA",
+    "half a PEM": PEM[:100],
+    "a private PEM": PEM.replace("PUBLIC", "PRIVATE"),
+    "Chinese": "密钥",
+}
 
 
-NO_KEYS = ["nonsense", "AAAA", PEM[:100], PEM.replace("PUBLIC", "PRIVATE"), "密钥"]
-
-
-@pytest.mark.parametrize("key", NO_KEYS + list(other_keys()))
+@pytest.mark.parametrize("key", NO_KEYS.values(), ids=list(NO_KEYS))
 def test_wrong_rsa_keys(key):
     with pytest.raises(InvalidParameter) as caught:
         PictureKey.generate(key)
     assert caught.value.field == "rsa_public_key" and caught.value.__context__ is None
+
+
+def generate_key(kind):
+    from cryptography.hazmat.backends import default_backend
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    if kind == "P-256":
+        return ec.generate_private_key(ec.SECP256R1(), default_backend())
+    return rsa.generate_private_key(65537, int(kind), default_backend())
+
+
+@pytest.mark.parametrize("kind", ["1024", "4096", "P-256"])
+def test_another_kind_of_key_is_refused(kind):
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = generate_key(kind).public_key()
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    test_wrong_rsa_keys(base64.b64encode(der).decode("ascii"))
 
 
 @pytest.mark.parametrize("bits", [0, 192, "256", None])

@@ -1,4 +1,4 @@
-"""What the programs of this folder share: trouble for a sandbox, and a list of what holds."""
+"""Shared by the programs of this folder: faults for a sandbox, and a table of checks."""
 
 import pathlib
 import random
@@ -7,20 +7,20 @@ import sys
 ROOT = str(pathlib.Path(__file__).resolve().parent.parent.parent)
 sys.path.insert(0, ROOT)
 
-#: More of what does not hold is counted, not printed.
+#: Failed checks that are printed. Further ones are only counted.
 _MANY = 20
 
 
 def free_port():
-    """Return a port below the range that outgoing connections take theirs from.
+    """Return a port below the range of outgoing connections.
 
-    Another program could take one of that range while the sandbox's door is closed.
+    Another program could take a port of that range while the sandbox does not listen.
     """
     return random.SystemRandom().randrange(20000, 32000)
 
 
 def meet_every_fault(sandbox, share, seconds=0.2):
-    """Let a share of the calls meet each fault that does not close the door."""
+    """Let a share of the calls meet each fault, except the one that stops listening."""
     from facecert.sandbox.faults import FAULTS, REFUSED
 
     for fault in FAULTS:
@@ -29,7 +29,7 @@ def meet_every_fault(sandbox, share, seconds=0.2):
 
 
 def close_the_door(sandbox, ended, seconds=0.02, every=2.0, note=lambda fault: None):
-    """Have nobody listen now and then, until the event ``ended`` is set."""
+    """Stop listening for ``seconds`` again and again, until the event ``ended`` is set."""
     from facecert.sandbox.faults import REFUSED
 
     while not ended.wait(every):
@@ -44,7 +44,7 @@ def memory(process, field):
 
 
 class Proof:
-    """Prints a table and what does not hold."""
+    """Prints a table and the checks that fail."""
 
     def __init__(self):
         self.rows = []
@@ -55,7 +55,7 @@ class Proof:
         print("%-9s %-52s %s" % (name, what, value), flush=True)
 
     def check(self, holds, text):
-        """Note what does not hold."""
+        """Count a failed check and print it."""
         if not holds:
             self.wrong.append(text)
             if len(self.wrong) <= _MANY:

@@ -1,4 +1,4 @@
-"""What the worker of a soak does all the time: every kind of call, and forks."""
+"""The calls of a soak's worker: every kind of call, and forks."""
 
 import collections
 import faulthandler
@@ -13,20 +13,20 @@ import types
 import soak_canaries as canaries
 from soak_service import FATES
 
-#: Seconds a forked child may take before it is killed.
+#: Seconds after which a forked child is killed.
 LONGEST_CHILD = 15
 
-#: What has to be made, however short a run is.
+#: The kinds of call that every run must make, however short it is.
 KINDS = {"init", "query", "poll", "again", "forged", "crossed", "late", "confirm", "batch"}
 
-#: A forged callback's token; no order has it.
+#: The token of forged callbacks, which belongs to no order.
 FORGED = "x" * 27
 
 _log = logging.getLogger("soak.app")
 
 
 class RotatingKey:
-    """An AccessKey that is another one every second; one time in a hundred a stale one comes."""
+    """An AccessKey that changes every second; one in a hundred is the previous one."""
 
     def __init__(self, salt, draw):
         self._salt = salt
@@ -35,7 +35,7 @@ class RotatingKey:
         self.given = set()
 
     def get_credential(self):
-        """Return the AccessKey of now."""
+        """Return the current AccessKey."""
         number = int(time.time() / canaries.KEY_LIFETIME) - (self._draw.random() < self.stale)
         self.given.add(number)
         names = ("access_key_id", "access_key_secret", "security_token")
@@ -43,12 +43,12 @@ class RotatingKey:
 
 
 class Calls:
-    """Makes calls with one client and writes down what came of each.
+    """Makes calls with one client and records the result of each.
 
     Args:
         write: writes a line of the record.
-        run: begins every order number.
-        callback_url: where the sandbox calls back.
+        run: the beginning of every order number.
+        callback_url: the URL of the callback server.
     """
 
     def __init__(self, client, write, run, callback_url):
@@ -56,12 +56,12 @@ class Calls:
         self.write = write
         self._run = run
         self._callback_url = callback_url
-        #: (order, certify_id) of what was opened lately.
+        #: (order, certify_id) of the latest verifications.
         self._known = collections.deque(maxlen=1000)
-        #: Callbacks that came.
+        #: The latest callbacks.
         self._came = collections.deque(maxlen=200)
         self.ended = threading.Event()
-        #: Kinds of call that were made, to the end or to an error.
+        #: Kinds of call that returned or raised.
         self.made = set()
         self.mix = [
             (self.init, 34), (self.query, 18), (self.poll, 10), (self.again, 4), (self.forge, 8),
@@ -69,13 +69,13 @@ class Calls:
         ]  # fmt: skip
 
     def work(self, draw):
-        """Make calls until it is ended."""
+        """Make calls until ``ended`` is set."""
         kinds = [kind for kind, weight in self.mix for _ in range(weight)]
         while not self.ended.wait(draw.uniform(0, 0.03)):
             draw.choice(kinds)(draw)
 
     def init(self, draw):
-        """Open a verification; if it surely was not opened, perhaps once more."""
+        """Open a verification; try once more when it was certainly not opened."""
         order = "%s%s%s" % (self._run, os.urandom(8).hex(), draw.choice(FATES))
         arguments = dict(canaries.person(order), outer_order_no=order)
         if draw.random() < 0.7:
@@ -94,12 +94,12 @@ class Calls:
         return None
 
     def query(self, draw):
-        """Ask about one of those that were opened lately."""
+        """Query one of the latest verifications."""
         chosen = self._choose(self._known, draw)
         return chosen and self._ask("query", lambda: self.client.query(chosen[1]))
 
     def poll(self, draw):
-        """Open one and wait until its outcome is there, but not for long."""
+        """Open a verification and query it for a short time until it is passed."""
         if self.init(draw):
             for pause in (0.05, 0.1, 0.2):
                 answer = self.query_last()
@@ -107,12 +107,12 @@ class Calls:
                     return
 
     def query_last(self):
-        """Ask about the one opened last."""
+        """Query the latest verification."""
         certify_id = self._known[-1][1]
         return self._ask("poll", lambda: self.client.query(certify_id))
 
     def again(self, draw):
-        """Use an order number once more, which the ledger must refuse."""
+        """Use an order number again, which the ledger must refuse."""
         chosen = self._choose(self._known, draw)
         if chosen:
             person = canaries.person(chosen[0])
@@ -145,17 +145,17 @@ class Calls:
                     lambda: self.client.confirm(crossed, outer_order_no=chosen[0]),
                 )  # fmt: skip
             elif any(order == known for known, _ in list(self._known)):
-                # The app does not say whose it is. It must not touch the other's row by its claim.
+                # The app passes no order, so the claim must not change the row of another order.
                 self._ask("crossed", lambda: self.client.confirm(crossed))
 
     def late(self, draw):
-        """Confirm a callback that came some time ago, and was confirmed then."""
+        """Confirm a callback again that was confirmed before."""
         came = self._choose(self._came, draw)
         if came:
             self._ask("late", lambda: self.client.confirm(came))
 
     def called_back(self, query):
-        """Confirm a callback that comes in; True when the answer may be HTTP 200."""
+        """Confirm a received callback; return whether the response is HTTP 200."""
         from facecert import parse_callback
 
         callback = parse_callback(query)
@@ -164,7 +164,7 @@ class Calls:
         return self._ask("confirm", lambda: self.client.confirm(callback)) is not None
 
     def batch(self, draw):
-        """Ask about many at once."""
+        """Query many verifications at once."""
         from facecert.batch import query_many
 
         ids = [certify_id for _, certify_id in list(self._known)[-30:]]
@@ -178,12 +178,12 @@ class Calls:
                 self.write(call="batch")
 
     def fork(self, draw):
-        """Fork; the child makes calls with the client it inherits, and ends."""
+        """Fork; the child makes calls with the inherited client, and ends."""
         child = os.fork()
         if child == 0:
             status = 1
             try:
-                # If it hangs, it says where, and ends.
+                # A hanging child prints its stack and ends.
                 faulthandler.register(signal.SIGALRM, chain=True)
                 signal.alarm(LONGEST_CHILD)
                 self.ended = threading.Event()
@@ -201,7 +201,7 @@ class Calls:
     def _choose(self, deque, draw):
         try:
             return deque[draw.randrange(len(deque))]
-        except (IndexError, ValueError):  # it was empty, or became shorter
+        except (IndexError, ValueError):  # it is empty, or became shorter
             return None
 
     def _ask(self, kind, ask):
@@ -221,8 +221,8 @@ class Calls:
     def _must_refuse(self, kind, error, call):
         got, came = self._try(kind, call, expected=error)
         if type(came).__name__ != error:
-            # Never: it would have opened, or believed, what it must not.
-            self.write(unexpected="%s was taken: %r, %r" % (kind, got, came))
+            # It was opened or believed although it must be refused.
+            self.write(unexpected="%s was accepted: %r, %r" % (kind, got, came))
 
     def _try(self, kind, call, expected=None, **more):
         try:
@@ -246,7 +246,7 @@ class Calls:
             call=kind, error=name, code=getattr(error, "code", None),
             outcome=getattr(error, "outcome", None), **more
         )  # fmt: skip
-        # As a debug page and a crash reporter would do.
+        # As a debug page and a crash reporter do.
         _log.error("%s failed: %r %s", kind, error, vars(error), exc_info=error)
         shown = traceback.TracebackException(
             type(error), error, error.__traceback__, capture_locals=True

@@ -1,4 +1,4 @@
-"""People, keys and secrets that can be told at sight, and the search for them in files."""
+"""Persons, keys and secrets with recognisable marks, and the search for them in files."""
 
 import base64
 import hashlib
@@ -7,20 +7,20 @@ import json
 import re
 from urllib.parse import quote
 
-#: Stands in every name, number, AccessKey secret, STS token and callback secret of a run.
+#: The marks of every name, number, AccessKey secret, STS token and callback secret of a run.
 MARKS = ("欧阳密", "3141592653", "soak-key-secret-", "soak-sts-token-", "soak-callback-secret-")
 NAME, NUMBER, KEY_SECRET, STS_TOKEN, CALLBACK_SECRET = MARKS
 
-#: Seconds after which the AccessKey is another one.
+#: Seconds between two AccessKeys.
 KEY_LIFETIME = 1.0
 
-#: More bytes than any spelling has.
+#: More bytes than any spelling of a mark.
 _OVERLAP = 512
 _TOKEN = 27
 
 
 def person(order):
-    """Return the person of an order; each has their own."""
+    """Return the person of an order; each order has another one."""
     drawn = int(hashlib.sha256(order.encode()).hexdigest(), 16)
     letters = [chr(0x4E00 + (drawn >> 16 * place) % 0x4000) for place in range(2)]
     return {"cert_name": NAME + "".join(letters), "cert_no": NUMBER + "%08d" % (drawn % 10**8)}
@@ -33,7 +33,7 @@ def access_key(salt, number):
 
 
 def spellings(text):
-    """Yield the bytes that a text may be hidden in, in lower case."""
+    """Yield the forms in which a text may be written, as lower-case bytes."""
     for form in (
         text,
         quote(text, safe=""),
@@ -45,17 +45,17 @@ def spellings(text):
     ):
         yield form.encode("utf-8").lower()
     for before in range(3):
-        # Without the characters that depend on what stands before and behind.
+        # Without the characters that depend on the neighbouring bytes.
         encoded = base64.b64encode(b"x" * before + text.encode("utf-8")).rstrip(b"=")
         yield encoded[before and before + 1 : -1].lower()
 
 
 class Search:
-    """Looks for the marks and for callback tokens in files.
+    """Searches files for the marks and for callback tokens.
 
     Attributes:
-        found: what was found, as ``file: spelling``.
-        files, bytes: how much was searched.
+        found: the findings, as ``file: spelling``.
+        files, bytes: the amount that was searched.
     """
 
     def __init__(self, tokens=(), chunk=1024 * 1024):
@@ -91,7 +91,7 @@ class Search:
 
 
 def blind_spots(folder, token):
-    """Return the spellings that a search would not find; to be empty."""
+    """Return the spellings that a search does not find; none is right."""
     missed = []
     order = "o" * 20
     texts = list(person(order).values()) + list(access_key("salt", 7)[1:])
@@ -109,7 +109,7 @@ def blind_spots(folder, token):
         for form in hidden:
             path = "%s/planted" % folder
             with open(path, "w", encoding="utf-8") as stream:
-                # Across the border of two chunks too.
+                # Across the border of two chunks.
                 stream.write("." * 1019 + " " + form + " ")
             search = Search([token], chunk=1024)
             search.file(path)

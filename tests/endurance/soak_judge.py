@@ -1,4 +1,4 @@
-"""What must hold after a soak: the ledger and every answer against the sandbox's journal."""
+"""The checks after a soak: the ledger and every result against the sandbox's journal."""
 
 import collections
 
@@ -7,10 +7,10 @@ from soak_service import FAILS, PASSES, is_lost, lines_of
 #: Megabytes that the worker's memory may grow by after its warm-up.
 GROWTH = 8
 
-#: As many connections may be kept as calls were under way: threads, a batch's, callbacks.
+#: Connections that may be kept: one for each thread, those of a batch, those of callbacks.
 MOST_KEPT = 32
 
-#: Codes with which the gateway may refuse: faults, and an STS token that has just run out.
+#: Codes of the gateway's refusals: of faults, and of an STS token that has just expired.
 GATEWAY_CODES = {
     "ServiceUnavailable", "Throttling.User", "InvalidParameter.Echo",
     "InvalidSecurityToken.Expired",
@@ -23,7 +23,7 @@ ERRORS = {
 
 
 class Journal:
-    """What is true: read from the sandbox's journal."""
+    """The sandbox's journal: the true state of every verification."""
 
     def __init__(self, path):
         self.order_of = {}
@@ -46,7 +46,7 @@ class Journal:
                 self.submitted[line["done"]] = passed, begun, line["at"]
 
     def could_be_told(self, certify_id, passed, begun, at):
-        """Tell whether an answer that was asked for between ``begun`` and ``at`` is right."""
+        """Tell whether a result that was queried between ``begun`` and ``at`` is right."""
         did, earliest, latest = self.submitted.get(certify_id, (False, 0, 0))
         if passed:
             fits = self.order_of[certify_id].endswith(PASSES)
@@ -59,7 +59,7 @@ class Journal:
 
 
 class Record:
-    """What the worker wrote down, counted."""
+    """The worker's record: every call and its result, counted and checked."""
 
     def __init__(self, path, journal, proof):
         self.attempted = set()
@@ -77,7 +77,7 @@ class Record:
                 right = journal.could_be_told(
                     line["answer"], line["passed"], line["begun"], line["at"]
                 )
-                proof.check(right, "an answer is its own verification's: %s" % line)
+                proof.check(right, "a result is that of its own verification: %s" % line)
             elif "certify_id" in line:
                 right = journal.id_of.get(line["order"]) == line["certify_id"]
                 proof.check(right, "init returns its own order's certify_id: %s" % line)
@@ -94,25 +94,25 @@ class Record:
                 self.longest_child = max(self.longest_child, line["seconds"])
                 proof.check(line["forked"] == 0, "a forked child ends well: %s" % line)
             elif "failed" in line:
-                # The time is not over: only a callback can have told it.
+                # The verification has not expired: only a callback can have made it final.
                 did = line["failed"].endswith(FAILS)
                 told = did and journal.id_of.get(line["failed"]) in journal.submitted
-                proof.check(told, "a failure was the person's own: %s" % line)
+                proof.check(told, "a failed person did not pass: %s" % line)
             elif "settled" in line:
                 self.settled.append(line)
             else:
-                proof.check(False, "nothing unexpected comes: %s" % line)
+                proof.check(False, "nothing unexpected is recorded: %s" % line)
         proof.check(codes <= GATEWAY_CODES, "the gateway's refusals are known: %s" % codes)
 
 
 def judge_ledger(ledger, run, journal, record, proof):
-    """Compare the ledger's rows with the journal; return how many there are of each state."""
+    """Compare the ledger's rows with the journal; return the number of rows of each state."""
     states = collections.Counter()
     known = set()
     for entry in ledger.entries():
         order = entry.outer_order_no
         if not order.startswith(run):
-            continue  # of an earlier run
+            continue  # a row of an earlier run
         known.add(order)
         states[entry.state] += 1
         certify_id = journal.id_of.get(order)
@@ -120,24 +120,24 @@ def judge_ledger(ledger, run, journal, record, proof):
             proof.check(entry.certify_id is not None, "%s has an id" % (entry,))
         proof.check(entry.certify_id in (None, certify_id), "the id is right: %s" % (entry,))
         if entry.state == "passed":
-            proof.check(journal.passed(certify_id), "who passed did: %s" % (entry,))
+            proof.check(journal.passed(certify_id), "passed is right: %s" % (entry,))
         elif entry.state == "failed":
-            proof.check(not journal.passed(certify_id), "who failed did: %s" % (entry,))
+            proof.check(not journal.passed(certify_id), "failed is right: %s" % (entry,))
         elif entry.state == "opened":
-            # All others were asked about in the end.
+            # All others were queried in the end.
             proof.check(is_lost(certify_id or ""), "nothing stays open: %s" % (entry,))
         elif entry.state == "refused":
             proof.check(certify_id is None, "refused is not opened: %s" % (entry,))
         else:
-            proof.check(entry.code is not None, "it is said why: %s" % (entry,))
-    proof.check(known == record.attempted, "every attempt has a row, and nothing else has")
-    proof.check(set(journal.id_of) <= known, "what was opened has a row")
+            proof.check(entry.code is not None, "the row has a code: %s" % (entry,))
+    proof.check(known == record.attempted, "there is exactly one row for each attempt")
+    proof.check(set(journal.id_of) <= known, "every opened verification has a row")
     proof.check(not journal.opened_again, "no order is opened twice: %s" % journal.opened_again)
     return states
 
 
 def judge_measures(measured, proof):
-    """What is open, in memory and running is what it was after the warm-up."""
+    """Check that files, sockets, memory and threads are those after the warm-up."""
     before, after, closed = measured
     for what in ("fds with kept connections", "fds", "sockets"):
         shown = "%s; %s; %s" % (before[what], after[what], closed[what])

@@ -1,4 +1,4 @@
-"""A process of a soak: started, told what to do, heard, and surely ended."""
+"""A process of a soak: starts it, writes to it, reads from it, and ends it."""
 
 import json
 import os
@@ -14,18 +14,18 @@ _SOAK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "soak.py")
 
 
 class Ended(Exception):
-    """A program ended too early."""
+    """A program ended early."""
 
 
 class Program:
-    """The soak's program again in a process (and process group) of its own, in another role."""
+    """soak.py in another role, in a process and process group of its own."""
 
     def __init__(self, role, folder, told):
         self.role = role
         self.lines = queue.Queue()
         self.ended = False
         self._shown = open(os.path.join(folder, "%s.err" % role), "a")
-        # Its secrets come by standard input: anyone may see a command line.
+        # Secrets go to standard input, because command lines are public.
         self.process = subprocess.Popen(
             [sys.executable, _SOAK, "--role", role],
             stdin=subprocess.PIPE,
@@ -52,14 +52,14 @@ class Program:
         self.process.stdin.flush()
 
     def hear(self, seconds):
-        """Return its next line. Raises queue.Empty when the time is over, Ended at its end."""
+        """Return its next line. Raises queue.Empty after ``seconds``, Ended when it has ended."""
         line = self.lines.get(timeout=seconds)
         if line is None:
-            raise Ended("The %s ended before its time; its output may say why." % self.role)
+            raise Ended("The %s ended early; its output may tell the cause." % self.role)
         return line
 
     def end(self, seconds=0.0):
-        """Wait so long, then kill it with all that it forked. Return whether nothing was left."""
+        """Wait ``seconds``, then kill its process group. Return whether the group was empty."""
         self.ended = True
         try:
             self.process.wait(seconds)
@@ -79,7 +79,7 @@ class Program:
 
 
 def clean_environment(folder):
-    """Return the environment without anybody's keys, proxies and settings."""
+    """Return the environment without keys, proxies and settings."""
     environ = {
         name: value
         for name, value in os.environ.items()

@@ -1,8 +1,8 @@
-"""The sandbox of a soak, in a process of its own that is killed and started again.
+"""The sandbox of a soak, in a process that is killed and started again.
 
-What is true stands in a journal: a verification when it is opened, and what the person did. A
-sandbox that starts again reads it: so the real service would not forget either. It loses those
-whose ``certify_id`` begins with 0, to see what the bookkeeping says then.
+A journal records every verification when it is opened, and the person's submission. A sandbox that
+starts again reads the journal, because the real service does not forget either. It drops the
+verifications whose ``certify_id`` begins with 0, to test how the ledger treats lost ones.
 """
 
 import heapq
@@ -17,17 +17,17 @@ import time
 import soak_canaries as canaries
 from proof import close_the_door, meet_every_fault
 
-#: An order number ends with what the person does: pass, fail, or nothing.
+#: The last letter of an order number is the person's submission: pass, fail, or none.
 PASSES, FAILS, STAYS_AWAY = FATES = "pfn"
 
 
 def is_lost(certify_id):
-    """Tell whether a sandbox that starts again does not know a verification any more."""
+    """Tell whether a sandbox that starts again drops this verification."""
     return certify_id.startswith("0")
 
 
 def append(path):
-    """Return a function that appends a line of JSON to a file, in one piece."""
+    """Return a function that appends a line of JSON to a file in one write."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     return lambda **fields: os.write(file, json.dumps(fields).encode("ascii") + b"\n")
 
@@ -41,7 +41,7 @@ def lines_of(path):
 
 
 class Truth:
-    """Keeps the journal of a sandbox, and does what the persons do."""
+    """Writes the journal of a sandbox, and makes the persons' submissions."""
 
     def __init__(self, sandbox, path, draw):
         self._sandbox = sandbox
@@ -109,7 +109,7 @@ class Truth:
                 self._expect(known)
 
     def _expect(self, verification):
-        """Let the person do it soon, or at once: before init is answered."""
+        """Plan the person's submission: soon, or at once, before the response to init."""
         if not verification.outer_order_no.endswith(STAYS_AWAY):
             with self._lock:
                 wait = self._draw.choice([0, self._draw.uniform(0, 1.5)])
@@ -117,7 +117,7 @@ class Truth:
                 heapq.heappush(self._due, item)
 
     def submit_what_is_due(self, everything=False):
-        """Do what is due."""
+        """Make the submissions that are due."""
         while True:
             with self._lock:
                 if not self._due or (self._due[0][0] > time.monotonic() and not everything):
@@ -125,34 +125,34 @@ class Truth:
                 certify_id = heapq.heappop(self._due)[1]
             verification = self._service.find(certify_id)
             passed = verification.outer_order_no.endswith(PASSES)
-            # First: nobody may see it before it stands there.
+            # Written first, because no query may see it before the journal has it.
             self.write(submits=certify_id, passed=passed, at=time.monotonic())
             self._sandbox.complete(certify_id, passed)
             self.write(done=certify_id, passed=passed, at=time.monotonic())
 
 
 class Met:
-    """Notes what the sandbox received, and lets it forget that."""
+    """Writes down the requests that the sandbox received, and clears its list of them."""
 
     def __init__(self, sandbox, path):
         self._sandbox = sandbox
         self._write = append(path)
 
     def note(self, fault):
-        """Write down a fault that is nobody's call."""
+        """Write down a fault that belongs to no request."""
         self._write(method=None, fault=fault)
 
     def flush(self):
-        """Write down what came since the last time."""
+        """Write down the requests since the last flush."""
         requests = self._sandbox.requests
         came = requests[:]
-        del requests[: len(came)]  # what is received meanwhile stands behind
+        del requests[: len(came)]  # later requests follow in the list
         for call in came:
             self._write(method=call.service_parameters.get("method"), fault=call.fault)
 
 
 def rotate(sandbox, salt):
-    """Allow the AccessKey of now and the next one; the one before is over a little later."""
+    """Allow the current AccessKey and the next one; revoke the previous one a little later."""
     number, since = divmod(time.time(), canaries.KEY_LIFETIME)
     number = int(number)
     for valid in (number - 1, number, number + 1):
@@ -162,7 +162,7 @@ def rotate(sandbox, salt):
 
 
 def main():
-    """Obey the lines of standard input; the first one says how. Ends with it."""
+    """Follow the commands on standard input, whose first line has the settings."""
     from facecert.sandbox import Sandbox
     from facecert.sandbox.keys import KeyPair
 
@@ -182,7 +182,7 @@ def main():
                 do()
 
     def trouble_anew():
-        # Ends those that are under way: their threads would become many.
+        # Ends the faults under way, because their threads would accumulate.
         if not truth.healed:
             sandbox.heal()
             trouble()

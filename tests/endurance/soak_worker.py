@@ -1,4 +1,4 @@
-"""The worker of a soak: threads that share a client, callbacks that come in, forks; measured."""
+"""The worker of a soak: threads with a shared client, a callback server, forks, measurements."""
 
 import faulthandler
 import http.server
@@ -17,38 +17,37 @@ from soak_service import append
 
 THREADS = 6
 
-#: Seconds between two forks, on the average.
+#: Mean seconds between two forks.
 FORKS_EVERY = 0.7
 
-#: Seconds that a round may take longer, until every kind of call was made.
+#: Seconds by which a round may be longer, until every kind of call was made.
 LONGER = 30
 
-#: Longer than a verification and its grace last.
+#: Seconds, longer than the lifetime of a verification and its grace period.
 LATER = 36 * 60
 
 
 class CallbackServer(socketserver.ThreadingMixIn, http.server.HTTPServer):
-    """Takes callbacks in as an app would."""
+    """Receives callbacks as an app does."""
 
     daemon_threads = True
     allow_reuse_address = True
 
 
 def callback_server(port):
-    """Listen for callbacks; whom they go to is set later as ``calls``."""
+    """Listen for callbacks; the attribute ``calls`` of the server is set later."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         timeout = 5
 
         def do_GET(self):
-            # An app's first mistakes: busy, and slow.
             genuine = server.calls.called_back(self.path)
             self.send_response(200 if genuine else 503)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
         def log_message(self, *args):
-            """The path holds the token."""
+            """Log nothing, because the path contains the token."""
 
     server = CallbackServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -56,7 +55,7 @@ def callback_server(port):
 
 
 class LogFile(logging.Handler):
-    """Writes each record at once: a stream's own lock would stay locked in a forked child."""
+    """Writes each record at once, because a stream's lock may stay locked in a forked child."""
 
     def __init__(self, path):
         super().__init__()
@@ -67,7 +66,7 @@ class LogFile(logging.Handler):
 
 
 def log_everything(path):
-    """Write what any logger says at any level, arguments and all."""
+    """Write the records of every logger at every level, with their arguments."""
     handler = LogFile(path)
     handler.setFormatter(logging.Formatter("%(name)s %(message)s %(args)s"))
     root = logging.getLogger()
@@ -76,13 +75,13 @@ def log_everything(path):
 
 
 def everything_at_debug():
-    """Undo the levels that libraries set for themselves."""
+    """Set every logger to DEBUG, because libraries set levels of their own."""
     for name in list(logging.Logger.manager.loggerDict):
         logging.getLogger(name).setLevel(logging.DEBUG)
 
 
 def one_round(calls, seconds, draw):
-    """Make calls for so long, and of every kind, with forks where logging survives them."""
+    """Make calls of every kind for some seconds, with forks where logging survives them."""
     calls.ended.clear()
     threads = [
         threading.Thread(target=calls.work, args=(random.Random(draw.random()),))
@@ -102,7 +101,7 @@ def one_round(calls, seconds, draw):
 
 
 def measure(client):
-    """Return what the process holds once nothing is under way."""
+    """Return files, sockets, memory and threads of the process while no call is under way."""
     end, least = time.monotonic() + 5, None
     while time.monotonic() < end:
         kept = open_files()
@@ -125,18 +124,18 @@ def measure(client):
 
 
 def open_files():
-    """Return what the open file descriptors lead to."""
+    """Return the targets of the open file descriptors."""
     names = []
     for number in os.listdir("/proc/self/fd"):
         try:
             names.append(os.readlink("/proc/self/fd/" + number))
         except OSError:
-            pass  # it was the one that listed them
+            pass  # the descriptor of the listing itself
     return names
 
 
 def settle(calls):
-    """Ask about all that has no outcome: now, and as if the 30 minutes were over."""
+    """Query all pending verifications: now, and with a clock after their 30 minutes."""
     from datetime import timedelta
 
     from facecert.batch import query_many
@@ -156,7 +155,7 @@ def settle(calls):
 
 
 def main():
-    """Obey the lines of standard input; the first one says how. Ends with it."""
+    """Follow the commands on standard input, whose first line has the settings."""
     from facecert import Client
 
     told = json.loads(sys.stdin.readline())

@@ -1,4 +1,4 @@
-"""The small forms of the programs in tests/endurance, and that those can fail."""
+"""Short runs of the programs in tests/endurance, and tests that their checks can fail."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ from soak_judge import Journal, Record, judge_ledger, judge_measures  # noqa: E4
 
 @pytest.mark.long
 def test_everything_at_once(tmp_path):
-    """With the books right, nothing private written, and nothing left open or running."""
+    """The ledger is right, nothing private is written, and nothing stays open or running."""
     table = tmp_path / "table.json"
     done = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "endurance" / "soak.py"), "--minutes", "0.04",

@@ -1,8 +1,8 @@
-"""Answers, as a gateway, the service, a proxy or somebody in between may send them.
+"""Responses, as the gateway, the service or a proxy may send them.
 
-What must hold: ``read``, ``read_init`` and ``read_query`` return their type or raise ServiceError,
-GatewayError or BadAnswer; no error shows what the answer repeats of the caller's; a pass is only
-what says "T" beside a Code 200; all of it survives pickle; a second reading says the same.
+The property: ``read``, ``read_init`` and ``read_query`` return their type or raise ServiceError,
+GatewayError or BadAnswer. No error shows private data that the response repeats. ``passed`` needs
+a "T" and a Code 200. Results and errors survive pickle. A second reading gives the same.
 """
 
 import json
@@ -27,6 +27,7 @@ from fuzz_inputs import (
 from hypothesis import strategies as st
 
 from facecert import results
+from facecert.redact import Private
 from facecert.transport import answers
 from facecert.errors import BadAnswer, GatewayError, ServiceError
 
@@ -54,7 +55,7 @@ _messages = st.builds(
 
 
 def _object(known):
-    """Return a strategy for an object: known keys, whose values are mostly right, and others."""
+    """Return a strategy for an object: known keys with mostly right values, and other keys."""
     pairs = [
         st.tuples(any_case([key]), st.one_of(values, values, values, json_values))
         for key, values in known.items()
@@ -158,26 +159,26 @@ _replies = st.builds(
 
 
 def judge(given):
-    """Read an answer as one to ``init`` and as one to ``query``."""
+    """Read a response as one to ``init`` and as one to ``query``."""
     status, body, date, retry_after = given
     reply = answers.Response(status, body, date, retry_after, 1_800_000_000.0)
     outcomes = [_outcome(reply, read) for read in (_read_init, _read_query)]
     again = [_outcome(reply, read) for read in (_read_init, _read_query)]
-    assert outcomes == again, "it reads differently the second time"
+    assert outcomes == again, "the second reading differs"
     return "/".join(sorted({kind for kind, _ in outcomes}))
 
 
 def _read_init(answer):
-    return InitResult.read(answer, outer_order_no="a1", expires_at=_UNTIL)
+    return results.InitResult.read(answer, outer_order_no="a1", expires_at=_UNTIL)
 
 
 def _read_query(answer):
-    return QueryResult.read(answer, certify_id="b2")
+    return results.QueryResult.read(answer, certify_id="b2")
 
 
 def _outcome(reply, read):
     try:
-        result = read(answers.read(reply, PRIVATE))
+        result = read(answers.read(reply, Private(*PRIVATE)))
     except (ServiceError, GatewayError, BadAnswer) as error:
         _judge_error(error)
         return type(error).__name__, str(error)
@@ -191,7 +192,7 @@ def _outcome(reply, read):
     else:
         assert type(result.passed) is bool and bool(result) is result.passed
         says_t = any(key.lower() == "passed" and value == "T" for key, value in _pairs(reply.body))
-        assert says_t or not result.passed, "nobody said T"
+        assert says_t or not result.passed, "there is no T"
     return type(result).__name__, repr(result)
 
 
@@ -227,7 +228,7 @@ def _pairs(value):
 
 
 class _Pairs(list):
-    """An object with its repeated keys."""
+    """A JSON object with repeated keys."""
 
 
 def _long(template):

@@ -1,8 +1,8 @@
-"""Callbacks, which anybody can send, in every form that ``parse_callback`` takes or refuses.
+"""Callbacks, which are not signed, in every form that ``parse_callback`` accepts or refuses.
 
-What must hold: a ``Callback`` whose fields have their form, or CallbackError; an error shows
-nothing of the source; ``passed`` only where it says "T"; reading what was read gives the same;
-``check`` lets through the order's own HMAC alone, whatever stands in for order and secrets.
+The property: a ``Callback`` with well-formed fields, or CallbackError. An error shows nothing of
+the source. ``passed`` needs a "T". Parsing the fields again gives the same callback. ``check``
+accepts only the HMAC of the order, with any text as order and secrets.
 """
 
 import base64
@@ -68,7 +68,7 @@ _pairs = quiet(
 
 
 def _right(pairs):
-    """Make it likelier to be a callback: the two parameters that must be there, in front."""
+    """Put the two required parameters first, so that more inputs are valid callbacks."""
     rest = [(k, v) for k, v in pairs if k.lower() not in ("certifyid", "passed")]
     passed = [v for k, v in pairs if k.lower() == "passed"] or ["F"]
     names = {name.lower(): name for name, _ in rest}
@@ -136,7 +136,7 @@ _checks = st.tuples(
 
 
 def judge(given):
-    """Read a callback, and check it."""
+    """Parse a callback and check it."""
     source, (secrets, order, certify_id) = given
     try:
         callback = parse_callback(source)
@@ -147,8 +147,8 @@ def judge(given):
     assert re.fullmatch("[A-Za-z0-9_-]{1,64}", callback.certify_id)
     assert callback.token is None or re.fullmatch("[!-~]{1,512}", callback.token)
     assert callback.outer_order_no is None or callback.outer_order_no.isalnum()
-    assert not callback.passed or _says_t(source), "nobody said T"
-    assert not _repeats(source), "a repeated parameter was let through"
+    assert not callback.passed or _says_t(source), "there is no T"
+    assert not _repeats(source), "a repeated parameter was accepted"
     assert repr(callback) == "<Callback certify_id=%s outer_order_no=%s, not confirmed>" % (
         callback.certify_id, callback.outer_order_no
     )  # fmt: skip
@@ -188,7 +188,7 @@ def _says_t(source):
 
 
 def _repeats(source):
-    """Tell whether a parameter that counts is there twice, where that is plain to see."""
+    """Tell whether a known parameter is repeated, for the forms where that is easy to see."""
     if isinstance(source, str):
         if "?" in source or "#" in source:
             return False
@@ -209,7 +209,7 @@ def _judge_again(callback):
         fields["CALLBACKTOKEN"] = callback.token
     if callback.outer_order_no is not None:
         fields["Order"] = callback.outer_order_no
-    # A "?" would part the token in two.
+    # A "?" would split the token.
     if "?" not in (callback.token or ""):
         for source in (fields, urlencode(fields, quote_via=quote)):
             again = parse_callback(source)

@@ -1,30 +1,30 @@
-"""Runs a target: draws inputs, has each judged, counts, and keeps the smallest that failed."""
+"""Runs a target: draws inputs, judges each, counts outcomes, keeps the smallest failing input."""
 
 import time
 from collections import Counter
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-#: CPU seconds that one input may take, and those for every KB of it.
+#: CPU seconds that one input may take, and more for every KB of it.
 SLOWEST = 2.0
 SLOWEST_PER_KB = 0.005
 
-#: Characters of the long inputs. Eight times as long may take eight times as long, or thrice that.
+#: Characters of the long inputs. The time may grow by a factor of 24 at most, thrice the length's.
 SHORT, LONG = 16 * 1024, 128 * 1024
 
 
 class Target:
-    """One reader of foreign input and what must hold for it.
+    """One reader of foreign input and its property.
 
     Args:
-        name: what ``--only`` takes.
+        name: for ``--only``.
         inputs: a Hypothesis strategy.
-        judge: takes an input, raises AssertionError when the property does not hold, and returns
-            the outcome as a word: the kind of the result, or that of the FacecertError.
-        long: functions that make an input of about so many characters; how the time grows with
-            them is measured.
-        share: of the examples, for a target whose inputs take long.
-        close: called at the end of a run, for a target that opened something.
+        judge: takes an input and raises AssertionError when the property does not hold. It
+            returns the outcome: the type of the result or of the FacecertError.
+        long: functions that make an input of about ``n`` characters, to measure how the time
+            grows with the length.
+        share: the share of the examples, for a target with slow inputs.
+        close: called at the end of a run.
     """
 
     def __init__(self, name, inputs, judge, long=(), share=1.0, close=lambda: None):
@@ -37,18 +37,18 @@ class Target:
 
 
 class Trial:
-    """What the inputs of a target came to."""
+    """A run of one target: its inputs, outcomes and time."""
 
     def __init__(self, target):
         self.target = target
         self.tried = 0
         self.outcomes = Counter()
         self.seconds = 0.0
-        #: The input that was judged last: after a failure, Hypothesis's smallest.
+        #: The last input. After a failure it is Hypothesis's smallest.
         self.last = None
 
     def judge(self, value):
-        """Have an input judged, and count it."""
+        """Judge an input and count its outcome."""
         self.tried += 1
         self.last = value
         begun = time.process_time()
@@ -59,8 +59,8 @@ class Trial:
         self.outcomes[outcome] += 1
 
     def test(self, examples, seed_number=None):
-        """Return a Hypothesis test of this many inputs; without a seed they are always the same."""
-        # A function of its own: Hypothesis wants one without self.
+        """Return a Hypothesis test with this many inputs; without a seed always the same ones."""
+        # Hypothesis needs a function without self.
         def judged(value):
             self.judge(value)
 
@@ -78,7 +78,7 @@ class Trial:
         return test if seed_number is None else seed(seed_number)(test)
 
     def run(self, examples, seed_number=None):
-        """Try this many inputs, and the long ones."""
+        """Try this many inputs, then the long ones."""
         begun = time.monotonic()
         try:
             self.test(max(5, int(examples * self.target.share)), seed_number)()
@@ -88,7 +88,7 @@ class Trial:
             self.seconds += time.monotonic() - begun
 
     def run_for(self, seconds, seed_number):
-        """Try inputs for so long, in rounds with a seed each, and the long ones."""
+        """Try the long inputs, then others for some seconds, in rounds with a seed each."""
         begun = time.monotonic()
         try:
             self.measure_long()
@@ -100,11 +100,11 @@ class Trial:
             self.seconds += time.monotonic() - begun
 
     def measure_long(self):
-        """Fail when the time grows faster than the input: quadratic would be 64 times."""
+        """Fail when the time grows faster than the input; quadratic growth is a factor of 64."""
         for make in self.target.long:
             short, long = (self._best_of_three(make, n) for n in (SHORT, LONG))
             assert long <= 24 * short + 0.05, (
-                "8 times as long an input takes %.0f ms instead of %.0f ms of CPU time"
+                "an input 8 times as long takes %.0f ms instead of %.0f ms of CPU time"
                 % (1000 * long, 1000 * short)
             )
 
@@ -118,7 +118,7 @@ class Trial:
 
 
 def size(value):
-    """Return about how many characters an input has."""
+    """Return the approximate number of characters of an input."""
     if isinstance(value, (str, bytes)):
         return len(value)
     if isinstance(value, dict):

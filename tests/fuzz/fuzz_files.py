@@ -1,4 +1,4 @@
-"""Files that others wrote: ids, bills, and results of an earlier run."""
+"""Files that ``facecert`` reads: ids, bills, and the results of an earlier run."""
 
 import os
 import tempfile
@@ -85,11 +85,11 @@ def _results(kind):
     return mutated(whole.map(lambda text: text.encode("utf-8"))).map(lambda data: (kind, data))
 
 
-_taken_up = quiet(st.sampled_from(["jsonl", "csv"]).flatmap(_results))
+_resumed = quiet(st.sampled_from(["jsonl", "csv"]).flatmap(_results))
 
 
 def judge_results(given):
-    """Take up a file of results: it is refused as it is, or every line that stays was there."""
+    """Resume a file of results: it is refused unchanged, or the kept lines are lines of it."""
     kind, content = given
     path = _path("results", content)
     try:
@@ -99,7 +99,7 @@ def judge_results(given):
         assert_nothing_private(error)
         outcome = "refused"
     else:
-        outcome = "taken up"
+        outcome = "resumed"
     with open(path, "rb") as file:
         after = file.read()
     assert os.listdir(_folder.name).count(".results.resuming") == 0
@@ -124,5 +124,5 @@ TARGETS = [
               lambda n: (b"certifyId\n" + b'"a\n' * (n // 3), "ids.csv", None),
               lambda n: (b"[" * n, "ids.jsonl", None)],
     ),
-    Target("results", _taken_up, judge_results),
+    Target("results", _resumed, judge_results),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the targets have in common: private texts in every spelling, and near-valid inputs."""
+"""Inputs that the targets share: private texts in every spelling, and near-valid inputs."""
 
 import base64
 import json
@@ -15,12 +15,12 @@ DIGITS = "330103199001011234"
 SECRET = "fuzz-AccessKey-secret-7c1f"
 TOKEN = "fuzz.security/token+9e4b"
 
-#: Names, numbers and secrets of the caller; foreign inputs repeat them.
+#: Names, numbers and secrets of the caller, which foreign inputs repeat.
 PRIVATE = (NAME, NUMBER, DIGITS, SECRET, TOKEN)
 
 
 def spellings(text):
-    """Return the ways in which another side may repeat a text."""
+    """Return the forms in which a response or callback may repeat a text."""
     escaped = json.dumps(text)[1:-1]
     encoded = base64.b64encode(text.encode("utf-8")).decode("ascii")
     framed = base64.b64encode(("certName=%s&" % text).encode("utf-8")).decode("ascii")
@@ -54,7 +54,7 @@ def _texts_in(code):
             pending += getattr(constant, "co_consts", ())
 
 
-#: facecert's own words. Who sends exactly those gets them back in an error, and nothing is lost.
+#: The texts in facecert's source. They may appear in an error even if an input repeats them.
 OWN_WORDS = "\n".join(
     text
     for path in sorted(pathlib.Path(facecert.__file__).parent.glob("**/*.py"))
@@ -63,7 +63,7 @@ OWN_WORDS = "\n".join(
 
 
 def shown_of(error):
-    """Return everything that an error and what is behind it would show."""
+    """Return all text of an error, its causes and its contexts."""
     shown, pending, seen = [], [error], set()
     while pending:
         link = pending.pop()
@@ -71,7 +71,7 @@ def shown_of(error):
             seen.add(id(link))
             pending += [link.__cause__, link.__context__]
             shown += [str(link), repr(link), repr(link.args), repr(vars(link))]
-            # JSONDecodeError and UnicodeError keep what they were reading.
+            # JSONDecodeError and UnicodeError keep their input.
             shown += [repr(getattr(link, name, "")) for name in ("doc", "object")]
     return "\n".join(shown)
 
@@ -85,7 +85,7 @@ def assert_nothing_private(error, private=()):
 
 
 def quiet(strategy):
-    """Return the strategy with a short repr; Hypothesis makes the long ones, and warns of them."""
+    """Return the strategy with a short repr, because Hypothesis warns of long ones."""
 
     @st.composite
     def drawn(draw):
@@ -96,7 +96,7 @@ def quiet(strategy):
 
 canaries = quiet(st.sampled_from(SPELLINGS))
 
-#: Any text, lone surrogates too.
+#: Any text, including lone surrogates.
 texts = st.text(st.characters(), max_size=40)
 
 
@@ -123,7 +123,7 @@ def mutated(draw, whole):
     return value
 
 
-#: What edits put in: characters that mean something to one reader or another.
+#: Inserted by edits: characters with a meaning for one of the readers.
 texts_of_edits = st.text(
     st.one_of(
         st.sampled_from("\x00\t\n\r \"%&+,-./:;=?@[\\]_{}０T\x85\u2028\ufeff\ud800\udcff\U0001f600"),
@@ -145,7 +145,7 @@ def any_case(words):
     )
 
 
-# --- JSON as text, so that it may hold what json.dumps would never write.
+# --- JSON as text, with content that json.dumps never writes.
 
 _numbers = st.one_of(
     st.integers().map(str),
@@ -157,7 +157,7 @@ _numbers = st.one_of(
 )
 _strings = st.one_of(
     st.one_of(texts, canaries).map(json.dumps),
-    # Not escaped: what JSON forbids there, and lone surrogates once they are encoded.
+    # Not escaped: characters that JSON forbids, and lone surrogates.
     st.one_of(texts, canaries).map(lambda text: '"%s"' % text),
     st.sampled_from(['"\\ud800"', '"\\udc00\\ud800"', '"\\u0000"', '"T"', '"\\u0054"', '""']),
 )
@@ -167,7 +167,7 @@ json_scalars = quiet(
 
 
 def json_object(pairs):
-    """Return the text of an object with these (key, text of the value), repeated keys too."""
+    """Return the text of an object with these (key, text of the value); keys may repeat."""
     return "{%s}" % ",".join("%s:%s" % (json.dumps(key), value) for key, value in pairs)
 
 
@@ -184,7 +184,7 @@ json_values = quiet(
 
 
 def nested(depth):
-    """Return a strategy for arrays or objects in each other, as deep or less, closed or not."""
+    """Return a strategy for nested arrays or objects up to this depth, closed or not."""
     return st.builds(
         lambda deep, kind, closed: kind[0] * deep + "1" + (kind[1] * deep if closed else ""),
         st.integers(1, depth),

@@ -1,8 +1,8 @@
-"""Keys and ciphertext that come from settings, databases and callers; settings and links.
+"""Keys and ciphertexts from settings, databases and callers; settings, credentials and links.
 
-What must hold: the documented type or InvalidParameter, whose ``field`` names it and which never
-shows the value. A public key is a point of the curve and reads the same in each of its forms;
-a ciphertext is exact Base64 of a point and more; what decrypts is what was encrypted.
+The property: the documented type, or InvalidParameter with the right ``field`` and without the
+value. A public key is a point of the curve and reads the same in each of its forms. A ciphertext
+is exact Base64 that begins with a point. Decryption gives the text that was encrypted.
 """
 
 import base64
@@ -26,7 +26,7 @@ from facecert.crypto.pictures import VARIABLE, PictureKey
 from facecert.sandbox.keys import KeyPair, decrypt
 from facecert.settings import VARIABLES, from_environment
 
-# GB/T 32918.5, written down again: the oracle must not ask the code under test.
+# GB/T 32918.5, repeated here so that the test does not depend on the code under test.
 P = 0xFFFFFFFEFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF00000000FFFFFFFFFFFFFFFF
 B = 0x28E9FA9E9D9F5E344D5A9E4BCF6509A7F39789F515AB8F92DDBCBD414D940E93
 
@@ -163,7 +163,7 @@ _pictures = quiet(
 
 
 def judge_picture(given):
-    """Decrypt a picture, or take up a stored key."""
+    """Decrypt a picture, or restore a stored key."""
     action, data, mode, iv = given
     if action == "restore":
         return _restored(data)
@@ -219,7 +219,7 @@ _sealed_texts = quiet(
 
 
 def judge_ciphertext(text):
-    """Take a text for SM2 ciphertext, and decrypt it as the service would."""
+    """Read a text as SM2 ciphertext, and decrypt it like the service."""
     try:
         sealed = sm2.Ciphertext(text)
     except InvalidParameter as error:
@@ -272,7 +272,7 @@ _environments = quiet(
 
 
 def judge_settings(environ):
-    """Read an environment, and set up a client with it."""
+    """Read the settings of an environment, and make a client with them."""
     try:
         arguments = from_environment(environ)
     except InvalidParameter as error:
@@ -303,7 +303,7 @@ _credentials = st.lists(
 
 
 def judge_credentials(values):
-    """Set up a client with these as AccessKey id, secret and token."""
+    """Make a client with these values as AccessKey id, secret and token."""
     try:
         client = Client(credentials=tuple(values))
     except CredentialsError as error:

@@ -1,8 +1,8 @@
 """The sandbox: its gate, its service, and its listener over a real socket.
 
-What must hold: a signed request passes as it was signed and never with a change; whatever comes is
-answered with JSON of the gateway or a page, never with a 500; over the wire each answer is whole
-HTTP, none is missing, nothing hangs, no thread ends in a traceback, and the next call works.
+The property: a signed request is accepted, and refused after any change. Every response is JSON of
+the gateway or a page, and never a 500. Over a socket each response is complete and none is
+missing. Nothing hangs, no thread raises, and the next call works.
 """
 
 import base64
@@ -112,10 +112,10 @@ def _changed(pairs, change):
 
 
 def judge_gate(given):
-    """Send a request as it was signed, or changed; and a second time."""
+    """Check a request as it was signed, or changed; then check it a second time."""
     extras, change = given
     parameters = dict(_COMMON, **{k: v for k, v in extras.items() if k not in _COMMON})
-    for name in ("Signature", "SecurityToken"):  # those mean something else
+    for name in ("Signature", "SecurityToken"):  # these have a meaning of their own
         parameters.pop(name, None)
     pairs = list(signed(parameters).items())
     method, changed = _changed(pairs, change)
@@ -194,8 +194,8 @@ _service_parameters = quiet(
 )  # fmt: skip
 
 
-class _Room:
-    """A sandbox that listens nowhere: its service, its pages, its callbacks."""
+class OfflineSandbox:
+    """A sandbox that does not listen: its service, its pages, its callbacks."""
 
     def __init__(self):
         self.sandbox = Sandbox(clock=lambda: NOW, access_key_id="id", access_key_secret=SECRET,
@@ -207,23 +207,23 @@ class _Room:
         self.pages = self.sandbox._listener._application.test_client()
 
 
-_room = None
+_offline = None
 
 
-def room():
-    """Return the one room; making its RSA key takes a moment."""
-    global _room
-    if _room is None:
-        _room = _Room()
-    _room.sandbox._service.reset()
-    _room.sandbox._gate.forget_nonces()
-    _room.sandbox.requests.clear()
-    return _room
+def offline_sandbox():
+    """Return the one offline sandbox, emptied, because making its RSA key is slow."""
+    global _offline
+    if _offline is None:
+        _offline = OfflineSandbox()
+    _offline.sandbox._service.reset()
+    _offline.sandbox._gate.forget_nonces()
+    _offline.sandbox.requests.clear()
+    return _offline
 
 
 def judge_service(service_parameters):
     """Make a signed call with these ServiceParameters, and visit every page afterwards."""
-    ours = room()
+    ours = offline_sandbox()
     sandbox = ours.sandbox
     if '"certifyId":"*"' in service_parameters:
         answer = _answer(sandbox._exchange, _init({}, ()))
@@ -234,7 +234,7 @@ def judge_service(service_parameters):
         _visit(ours.pages, verification)
     page = ours.pages.get("/")
     assert page.status_code == 200
-    # An order number may be anything, and is shown; Client refuses one that holds the document's.
+    # The page shows order numbers. Client refuses one that contains the document number.
     if not any(_good["certNo"] == one.outer_order_no for one in sandbox.verifications()):
         assert _good["certNo"].encode("ascii") not in page.data
     assert repr(sandbox.requests)
@@ -243,7 +243,7 @@ def judge_service(service_parameters):
 
 def _answer(exchange, service_parameters):
     exchange._gate.forget_nonces()
-    # Lone surrogates arrive as bytes that are no UTF-8.
+    # Lone surrogates arrive as bytes that are not UTF-8.
     raw = service_parameters.encode("utf-8", "surrogatepass")
     pairs = signed(dict(_COMMON, ServiceParameters=raw.decode("utf-8", "surrogateescape")))
     form = urlencode(pairs, errors="surrogateescape")
@@ -335,7 +335,7 @@ _forms = st.one_of(
 
 
 def _framed(line, headers, body):
-    """Return a request whose length is told as it is."""
+    """Return a request with the right Content-Length."""
     headers = [h for h in headers if not h.lower().startswith(("content-length", "transfer-"))]
     headers = [h for h in headers if ":" in h and "\n" not in h and "\r" not in h and h.strip(": ")]
     head = "\r\n".join([line] + headers + ["Content-Length: %d" % len(body)])
@@ -366,8 +366,8 @@ _streams = quiet(
 )
 
 
-class Street:
-    """A listening sandbox, and what its threads and its error handler had to say."""
+class ListeningSandbox:
+    """A sandbox on a socket, and the errors of its threads."""
 
     def __init__(self):
         self.sandbox = Sandbox(access_key_secret=SECRET).start()
@@ -376,45 +376,45 @@ class Street:
 
     def _note(self, request, client_address):
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError):  # a client that went away
+        if not isinstance(error, OSError):  # the client closed the connection
             self.failures.append(error)
 
 
-_street = None
+_listening = None
 
 
-def street():
-    """Return the one listening sandbox."""
-    global _street
-    if _street is None:
-        _street = Street()
-    _street.sandbox._exchange.faults.clear()
-    return _street
+def listening_sandbox():
+    """Return the one listening sandbox, without faults."""
+    global _listening
+    if _listening is None:
+        _listening = ListeningSandbox()
+    _listening.sandbox._exchange.faults.clear()
+    return _listening
 
 
-def leave_street():
-    """Stop listening."""
-    global _street
-    leaving, _street = _street, None
-    if leaving is not None:
-        leaving.sandbox.stop()
+def stop_listening():
+    """Stop the listening sandbox."""
+    global _listening
+    stopping, _listening = _listening, None
+    if stopping is not None:
+        stopping.sandbox.stop()
 
 
 def judge_listener(given):
-    """Send bytes, say that no more will come, and read all that is answered."""
+    """Send bytes, close the sending direction, and read all responses."""
     raw, whole = given
-    ours = street()
-    said, stderr = io.StringIO(), sys.stderr
-    sys.stderr = said
+    ours = listening_sandbox()
+    printed, stderr = io.StringIO(), sys.stderr
+    sys.stderr = printed
     try:
         answered, cut = _sent(ours.sandbox, raw)
-        # A thread may still be at its end.
+        # The threads of the requests may still be running.
         for thread in threading.enumerate():
             if "process_request_thread" in repr(getattr(thread, "_target", None)):
                 thread.join(5)
     finally:
         sys.stderr = stderr
-    assert not said.getvalue(), "on stderr: " + said.getvalue()
+    assert not printed.getvalue(), "on stderr: " + printed.getvalue()
     assert not ours.failures, "a thread failed: %r" % ours.failures.pop()
     statuses = _statuses(answered, cut)
     assert not {500, 502, 503} & set(statuses), answered[:300]
@@ -426,7 +426,7 @@ def judge_listener(given):
 
 
 def _sent(sandbox, raw):
-    """Return what was answered, and whether the connection was reset meanwhile."""
+    """Return the responses, and whether the connection was reset meanwhile."""
     answered = b""
     with socket.create_connection(("127.0.0.1", sandbox._listener.port), timeout=20) as connection:
         try:
@@ -440,18 +440,18 @@ def _sent(sandbox, raw):
         except socket.timeout:
             raise AssertionError("it hangs; so far: %r" % answered[:80])
         except OSError:
-            # It was turned away before it was sent whole.
+            # The sandbox refused the request before it was complete.
             return answered, True
 
 
 def _statuses(answered, cut):
-    """Return the status of every answer; each must be whole."""
+    """Return the status of every response; each must be complete."""
     statuses = []
     while answered:
-        assert answered.startswith(b"HTTP/1.1 "), "no answer: %r" % answered[:80]
-        # Whether a body belongs to it depends on the method: HEAD answers have the length alone.
+        assert answered.startswith(b"HTTP/1.1 "), "not a response: %r" % answered[:80]
+        # A response to HEAD has a Content-Length but no body.
         head, mark, rest = answered.partition(b"\r\n\r\n")
-        assert mark or cut, "half an answer: %r" % answered[:80]
+        assert mark or cut, "half a response: %r" % answered[:80]
         message = http.client.parse_headers(io.BytesIO(head.partition(b"\r\n")[2] + b"\r\n\r\n"))
         length = int(message.get("Content-Length") or 0)
         statuses.append(int(head.split(b" ")[1]))
@@ -491,7 +491,7 @@ TARGETS = [
         lambda n: _init({"encryptType": '"SM2"', "certName": json.dumps("A" * n)}, ()),
         lambda n: "{" * n,
     ]),
-    Target("listener", _streams, judge_listener, share=0.3, close=leave_street, long=[
+    Target("listener", _streams, judge_listener, share=0.3, close=stop_listening, long=[
         lambda n: (_framed("POST / HTTP/1.1", [], b"a=b&" * (n // 4)), 1),
         lambda n: (b"\r\n" * (n // 2), 0),
         lambda n: (b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * (n // 6), 0),

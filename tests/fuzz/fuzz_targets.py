@@ -1,4 +1,4 @@
-"""All targets. A new one is a module with a ``Target`` and a word here."""
+"""All targets. Add a new one here, with a module that defines its ``Target``."""
 
 import fuzz_answers
 import fuzz_callbacks

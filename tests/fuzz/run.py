@@ -1,11 +1,12 @@
-"""Fuzzes every reader of foreign input, and prints how many inputs were tried and what came out.
+"""Fuzz every reader of foreign input; print the number of inputs and their outcomes.
 
     python tests/fuzz/run.py --seconds 300
     python tests/fuzz/run.py --examples 2000 --only answers,callbacks --seed 7
     python tests/fuzz/run.py --seconds 60 --atheris
 
-Ends with 1 and the smallest failing input when a property does not hold. ``--atheris`` lets the
-code that is reached lead to the next inputs (``pip install atheris``; Linux, Python 3.11 to 3.13).
+When a property does not hold, the smallest failing input is printed, and the exit status is 1.
+``--atheris`` guides the inputs by code coverage (``pip install atheris``; Linux, Python 3.11 to
+3.13).
 """
 
 import argparse
@@ -26,9 +27,9 @@ def main():
     """Run what the command line asks for; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     amount = parser.add_mutually_exclusive_group()
-    amount.add_argument("--seconds", type=float, help="in all, shared by the targets")
+    amount.add_argument("--seconds", type=float, help="total time of all targets")
     amount.add_argument("--examples", type=int, default=500, help="inputs for each target")
-    parser.add_argument("--only", help="names of targets, with commas between")
+    parser.add_argument("--only", help="names of targets, separated by commas")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**9))
     parser.add_argument("--atheris", action="store_true", help="guided by coverage")
     parser.add_argument("--atheris-child", help=argparse.SUPPRESS)
@@ -36,7 +37,7 @@ def main():
     if arguments.atheris_child:
         return atheris_child(arguments.atheris_child, arguments.seconds, arguments.seed)
     if arguments.atheris and not arguments.seconds:
-        parser.error("--atheris wants --seconds")
+        parser.error("--atheris needs --seconds")
 
     from fuzz_engine import table
     from fuzz_targets import TARGETS
@@ -78,7 +79,7 @@ def run_with_hypothesis(target, arguments, seconds):
 
 
 def failure_of(error, value):
-    """Return the end of a traceback and the input."""
+    """Return the last frames of a traceback, and the input."""
     lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-4)
     shown = repr(value)
     if len(shown) > 2000:
@@ -87,7 +88,7 @@ def failure_of(error, value):
 
 
 def run_with_atheris(target, arguments, seconds):
-    """Run a target in a process of its own, since Atheris never returns; read what it prints."""
+    """Run a target in a process of its own, because Atheris never returns; read its output."""
     from fuzz_engine import Trial
 
     trial = Trial(target)
@@ -98,14 +99,14 @@ def run_with_atheris(target, arguments, seconds):
     try:
         told = json.loads(last[0])
     except (IndexError, ValueError):
-        return trial, done.stderr.decode("utf-8", "replace")[-3000:] or "it said nothing"
+        return trial, done.stderr.decode("utf-8", "replace")[-3000:] or "it printed nothing"
     trial.tried, trial.seconds = told["tried"], told["seconds"]
     trial.outcomes.update(told["outcomes"])
     return trial, told["failure"]
 
 
 def atheris_child(name, seconds, seed):
-    """Fuzz one target for so long, print one line of JSON, and end the process."""
+    """Fuzz one target for some seconds, print one line of JSON, and end the process."""
     import atheris
 
     with atheris.instrument_imports(include=["facecert"]):
@@ -134,7 +135,7 @@ def atheris_child(name, seconds, seed):
         if time.monotonic() - begun > seconds:
             end(None)
 
-    # Hypothesis wants some kilobytes for an input that has many parts.
+    # Hypothesis needs some kilobytes for an input with many parts.
     atheris.Setup([sys.argv[0], "-seed=%d" % seed, "-max_len=8192", "-len_control=0"], one)
     atheris.Fuzz()
 

@@ -1,4 +1,4 @@
-"""The small changes of a module's text, each of which some test should notice."""
+"""The small changes of a module's source, each of which a test should notice."""
 
 import ast
 import collections
@@ -13,22 +13,22 @@ _OTHER = {
     ast.BitAnd: [ast.BitOr], ast.BitXor: [ast.BitOr], ast.LShift: [ast.RShift],
 }  # fmt: skip
 
-#: ``key`` is what equal.txt names it by: the line as it was, and the change.
-Mutant = collections.namedtuple("Mutant", "room line key source")
+#: ``key`` is (module, original line, change), as in equal.txt; ``source`` is the changed module.
+Mutant = collections.namedtuple("Mutant", "module line key source")
 
 
 class Mutator:
-    """Collects the changes of one module: (node, what replaces it, in words, where)."""
+    """Collects the changes of one module as (node, replacement, description, place)."""
 
     def __init__(self, tree):
         self.found = []
-        self.stored = collections.Counter()  # the names that the function assigns to
+        self.stored = collections.Counter()  # the names that the current function assigns
         self.visit(tree)
 
     def visit(self, node):
         getattr(self, "on_" + type(node).__name__, lambda node: None)(node)
         for name, value in ast.iter_fields(node):
-            # Types, and the sizes of caches, are no behaviour.
+            # Annotations and cache sizes have no behaviour that a test can see.
             if name not in ("annotation", "returns", "decorator_list"):
                 for child in value if isinstance(value, list) else [value]:
                     if isinstance(child, ast.AST):
@@ -89,7 +89,7 @@ class Mutator:
             others = [value + 1, value - 1] if value > 0 else [value + 1]
         elif isinstance(value, bytes):
             others = [value + b"x"]
-        elif isinstance(value, str) and " " not in value:  # with a blank it is for people
+        elif isinstance(value, str) and " " not in value:  # others are messages
             others = [value + "x"]
         for other in others:
             self.note(node, ast.Constant(other), "%s -> %s" % (_short(node), _short(other)))
@@ -110,7 +110,7 @@ class Mutator:
             self.deleted(node)
 
     def on_Assign(self, node):
-        # Without its only assignment a name is unknown, which any test notices.
+        # Every test notices when a name's only assignment is missing.
         names = [one.id for one in node.targets if isinstance(one, ast.Name)]
         if all(self.stored[name] > 1 for name in names):
             self.deleted(node)
@@ -131,7 +131,7 @@ def _short(thing):
     return text if len(text) <= 50 else text[:24] + "..." + text[-23:]
 
 
-def mutants(room, source):
+def mutants(module, source):
     """Return all mutants of a module, in the order of its lines."""
     lines = source.encode("utf-8").splitlines(keepends=True)
     starts = [0]
@@ -147,5 +147,5 @@ def mutants(room, source):
         line = lines[where.lineno - 1].decode("utf-8").strip()
         seen[line, words] += 1
         words += " (%d)" % seen[line, words] if seen[line, words] > 1 else ""
-        made.append(Mutant(room, where.lineno, (room, line, words), changed))
+        made.append(Mutant(module, where.lineno, (module, line, words), changed))
     return sorted(made, key=lambda mutant: mutant.line)
