@@ -231,9 +231,9 @@ class AnswersAtOnce:
 
 def batch(sizes: Iterable[int], folder: Path) -> Measured:
     """A batch of n ids, from the file of ids to the file of results."""
-    from facecert.batch.output import Results
-    from facecert.batch.run import run_batch
     from facecert.batch.ids import read_ids
+    from facecert.batch.results_file import ResultsFile
+    from facecert.batch.run import run_batch
 
     for size in sizes:
         source, results = folder / "ids.txt", folder / "results.jsonl"
@@ -242,7 +242,7 @@ def batch(sizes: Iterable[int], folder: Path) -> Measured:
                 stream.write(certify_id(number) + "\n")
 
         def run() -> None:
-            with Results(str(results)) as output:
+            with ResultsFile(str(results)) as output:
                 client: Any = AnswersAtOnce()
                 summary = run_batch(read_ids(str(source)), output, client=client, threads=8)
             assert summary.passed == size and summary.error is None
