@@ -1,8 +1,7 @@
-"""Many queries: ``query_many``, and from a file of ids to a file of results (``run``)."""
+"""Many queries: ``query_many``; ``run`` does the same from a file of ids to a file of results."""
 
 from .ids import read_ids
-from .many import Batch, query_many
-from .outcome import Outcome
+from .many import Batch, BatchItem, query_many
 from .rate import Rate
 
-__all__ = ["Batch", "Outcome", "Rate", "query_many", "read_ids"]
+__all__ = ["Batch", "BatchItem", "Rate", "query_many", "read_ids"]

@@ -1,115 +1,145 @@
-"""Many queries: at a rate, by several threads, one outcome for each id."""
+"""query_many: one item for each of many ids, by several threads, at a rate."""
 
 import math
-import threading
-from queue import Empty
-from typing import Any, Iterable, Iterator, List, Optional
+import queue
+import weakref
+from datetime import datetime, timezone
+from functools import partial
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple, Union
 
-from ..params import check_scene_id
+from .. import errors
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
+from ..params import check_certify_id, check_scene_id
+from ..redact import empty_frames
+from ..results import QueryResult
+from ..transport.retry import Stopped
 from .rate import Rate
-from .desk import Desk, Item
-from .outcome import Outcome, is_hopeless
+
+Id = Union[str, Tuple[str, Optional[str]]]
 
 #: So many errors in a row that are not about an id end a batch.
 HOPELESS_IN_A_ROW = 20
 
-#: Seconds between two looks at whether somebody stopped a batch that waits.
-_LOOK = 0.1
+
+class BatchItem(NamedTuple):
+    """The answer or the error of one id.
+
+    Attributes:
+        certify_id: the id; ``""`` for a malformed one, which may be a name or a document number
+            from the wrong column.
+        answer: the QueryResult, or None.
+        error: why there is no answer, or None.
+        asked_at: aware UTC datetime of just before the query; the answer is not older.
+        position: the id's place in the input, from 1.
+    """
+
+    certify_id: str
+    answer: Optional[QueryResult]
+    error: Optional[FacecertError]
+    asked_at: datetime
+    position: int
 
 
 def query_many(
-    ids: Iterable[Item],
+    ids: Iterable[Id],
     *,
     client: Optional[Client] = None,
     qps: float = 20,
     threads: Optional[int] = None,
     scene_id: Optional[str] = None
 ) -> "Batch":
-    """Ask about many verifications; yields one ``Outcome`` for each item, in no certain order.
+    """Query many verifications. Yields one ``BatchItem`` for each id, in any order.
 
     Args:
-        ids: ``certify_id`` or ``(certify_id, scene_id)``; any iterable, taken from as it goes, in
-            the thread that iterates. Outcomes wait while it waits for its next id.
-        client: None is the client of ``facecert.query``.
-        qps: calls a second, retries counted, 0.001 to 1000; see ``Rate``. The service takes 50
-            from one account, all its programs together (help.aliyun.com, QPS limits).
-        threads: how many calls may be under way, 1 to 256; by default ``qps``, at most 64.
-        scene_id: for the ids that come without one, instead of the client's.
+        ids: ``certify_id`` or ``(certify_id, scene_id)``; any iterable. It is read lazily, in the
+            thread that iterates. While it blocks, finished items wait.
+        client: None means the client of ``facecert.query``.
+        qps: requests a second, retries included, 0.001 to 1000; see ``Rate``. The service takes
+            50 from one account, all its programs together (help.aliyun.com, QPS limits).
+        threads: how many queries may be under way, 1 to 256; the default is ``qps``, at most 64.
+        scene_id: overrides the client's for ids that come without one.
 
     Raises:
-        InvalidParameter: an argument breaks a rule. (A bad id is an ``Outcome`` instead.)
-        FacecertError: from the iterator, after the results under way, when 20 outcomes in a row,
-            or all of a shorter batch, failed with an error that is not about the id: see
-            ``is_hopeless``. It is the last of those errors.
-        Exception: whatever ``ids`` raises, after the results under way.
+        InvalidParameter: an argument breaks a rule. (A malformed id is a ``BatchItem`` instead.)
+        FacecertError: the iterator raises it after the items under way, when 20 items in a row, or
+            all of a shorter batch, failed for a reason that ``is_hopeless``. It is the last error.
+        Exception: what ``ids`` raised; the iterator raises it after the items under way.
     """
-    rate = Rate(qps)
+    rate = _BatchRate(qps)
     if threads is None:
         threads = min(64, max(1, math.ceil(qps)))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
-        raise InvalidParameter("threads must be a whole number from 1 to 256", field="threads")
+        raise InvalidParameter.about("threads", "must be a whole number from 1 to 256")
     if scene_id is not None:
         check_scene_id(scene_id)
     if isinstance(ids, (str, bytes)):
-        raise InvalidParameter("ids must be several ids, not one text", field="ids")
+        raise InvalidParameter.about("ids", "must be several ids, not one text")
     if client is None:
         from ..default import default_client
 
         client = default_client
-    return Batch(iter(ids), Desk(client.paced(rate), rate, scene_id), threads)
+    return Batch(iter(ids), partial(_query, client.paced(rate), scene_id), rate, threads)
 
 
-class Batch(Iterator[Outcome]):
+class Batch(Iterator[BatchItem]):
     """The iterator that ``query_many`` returns; for one thread. A context manager that closes it.
 
-    It asks nothing before it is iterated. Ctrl-C while it waits stops it. If anything else ends
-    your loop early, ``stop()`` it and iterate on for what is under way, or ``close()`` it.
+    It sends nothing before it is iterated. Ctrl-C while it waits stops it. After another early end
+    of your loop call ``close()``; or call ``stop()`` and iterate on for the items under way.
     """
 
-    def __init__(self, ids: Iterator[Item], desk: Desk, threads: int) -> None:
+    def __init__(
+        self, ids: Iterator[Id], query: Callable[[int, Id], BatchItem], rate: Rate, threads: int
+    ) -> None:
+        # Imported here, because programs that only read ids do without it.
+        from concurrent.futures import ThreadPoolExecutor
+
         self._ids = ids
-        self._desk = desk
-        self._wanted = threads
-        self._threads: List[threading.Thread] = []
-        self._position = 0
-        #: Items that were handed out and are not back.
+        self._query = query
+        self._rate = rate
+        # The threads hold no reference to the batch, so that dropping it half-way stops them.
+        weakref.finalize(self, rate.stop)
+        self._executor = ThreadPoolExecutor(threads, "facecert-batch")
+        # SimpleQueue where there is one (Python 3.7), because Ctrl-C cannot leave it locked.
+        self._finished: Any = getattr(queue, "SimpleQueue", queue.Queue)()
+        #: Two for each thread: the next id is ready when the thread has finished one.
+        self._most_out = 2 * threads
+        #: Ids that were submitted and whose items were not yet taken from the queue.
         self._out = 0
-        #: Threads that were told to end, and that said that they do.
-        self._dismissed = self._gone = 0
-        self._at_end = False
+        self._position = 0
+        self._at_end = self._stopped = self._interrupted = False
         self._failure: Optional[BaseException] = None
         self._hopeless: Optional[FacecertError] = None
         self._in_a_row = 0
         self._any_hope = False
-        #: True while the next id is being waited for.
-        self.reading = False
 
-    def __next__(self) -> Outcome:
+    def __next__(self) -> BatchItem:
         try:
             return self._next()
         except Exception:
             raise
-        except BaseException:  # Ctrl-C: an id or an outcome may have been in our hands
+        except BaseException:  # Ctrl-C, which may have lost an id or an item
+            self._interrupted = True
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Take no more ids. Iterating on yields what is under way, and ends.
+        """Read no more ids. Iterating on yields the items under way, and ends.
 
-        Ids that wait for their turn are not asked and have no outcome. Only sets a flag: may be
-        called from a signal handler or another thread.
+        Ids that wait for their turn are not sent and have no item. Only sets flags: a signal
+        handler or another thread may call it.
         """
-        self._desk.stopped = True
+        self._stopped = True
+        self._rate.stop()
 
     @property
     def stopped(self) -> bool:
-        """True once it takes no more ids for another reason than that there are none."""
-        return self._desk.stopped
+        """True after ``stop()``, Ctrl-C, or an error that ended the batch."""
+        return self._stopped
 
     def close(self) -> None:
-        """Stop, wait for the calls under way (no longer than their time-outs), drop the rest."""
+        """Stop, wait for the queries under way (at most their timeouts), drop their items."""
         self.stop()
         self._failure = None
         for _ in self:
@@ -121,85 +151,99 @@ class Batch(Iterator[Outcome]):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        if hasattr(self, "reading"):
-            self.stop()
-            self._dismiss()
-
-    def _next(self) -> Outcome:
+    def _next(self) -> BatchItem:
         while True:
-            # Two for each thread: one lies ready while the outcome of the other is fetched.
-            while not (self._at_end or self.stopped) and self._out < 2 * self._wanted:
-                self._hand_out()
-            if self.stopped:
-                self._desk.rate.stop()
-            if self.stopped or self._at_end:
-                self._dismiss()
-            working = self._gone < len(self._threads) and any(
-                thread.is_alive() for thread in self._threads
-            )
+            while not (self._at_end or self._stopped) and self._out < self._most_out:
+                self._submit()
+            working = self._out > 0 and not self._interrupted
+            if not working:
+                self._executor.shutdown()  # afterwards every item is in the queue
             try:
-                came = self._desk.outcomes.get(timeout=_LOOK) if working else self._rest()
-            except Empty:
-                continue
-            if isinstance(came, Outcome):
-                self._out -= 1
-                self._judge(came)
-                return came
-            self._gone += 1
-            if came is not None:
-                self._fail(came)
+                # With a timeout, because Windows delivers Ctrl-C only between two waits.
+                future = self._finished.get(block=working, timeout=1)
+            except queue.Empty:
+                if working:
+                    continue
+                failure, self._failure = self._failure, None
+                if failure is None and not (self._any_hope or self._stopped):
+                    failure, self._hopeless = self._hopeless, None
+                raise StopIteration if failure is None else failure
+            self._out -= 1
+            error = future.exception()
+            if error is None:
+                return self._judged(future.result())
+            if not (self._stopped and isinstance(error, Stopped)):
+                empty_frames(error)
+                self._failure = error
+                self.stop()
 
-    def _hand_out(self) -> None:
+    def _submit(self) -> None:
         try:
-            self.reading = True
             item = next(self._ids)
+            self._position += 1
+            future = self._executor.submit(self._query, self._position, item)
+            future.add_done_callback(self._finished.put)
+            self._out += 1
         except StopIteration:
             self._at_end = True
-            return
         except Exception as error:
             self._at_end = True
             self._failure = error
-            return
-        finally:
-            self.reading = False
-        self._position += 1
-        self._out += 1
-        self._desk.items.put((self._position, item))
-        if len(self._threads) < min(self._out, self._wanted):
-            # A daemon: who drops this iterator half-way can leave the interpreter all the same.
-            thread = threading.Thread(target=self._desk.work, name="facecert-batch", daemon=True)
-            thread.start()
-            self._threads.append(thread)
 
-    def _dismiss(self) -> None:
-        """Let every thread end when there is nothing more to do for it."""
-        while self._dismissed < len(self._threads):
-            self._dismissed += 1
-            self._desk.items.put(None)
-
-    def _judge(self, outcome: Outcome) -> None:
-        if is_hopeless(outcome.error):
-            self._hopeless = outcome.error
+    def _judged(self, item: BatchItem) -> BatchItem:
+        """Stop the batch after too many hopeless errors in a row."""
+        if is_hopeless(item.error):
+            self._hopeless = item.error
             self._in_a_row += 1
-            if self._in_a_row >= HOPELESS_IN_A_ROW and not self.stopped:
-                self._fail(outcome.error)
-        elif outcome.certify_id:
+            if self._in_a_row >= HOPELESS_IN_A_ROW and not self._stopped:
+                self._failure = item.error
+                self.stop()
+        elif item.certify_id:
             self._in_a_row = 0
             self._any_hope = True
+        return item
 
-    def _fail(self, error: Optional[BaseException]) -> None:
-        self._failure = error
-        self.stop()
 
-    def _rest(self) -> Any:
-        """Return what the threads left behind, or end the iteration."""
-        try:
-            return self._desk.outcomes.get(block=False)
-        except Empty:
-            failure, self._failure = self._failure, None
-        for thread in self._threads:
-            thread.join()
-        if failure is None and not (self._any_hope or self.stopped):
-            failure, self._hopeless = self._hopeless, None
-        raise StopIteration if failure is None else failure
+class _BatchRate(Rate):
+    """Stops when the interpreter exits, because the exit joins the threads of every executor."""
+
+    @property
+    def stopped(self) -> bool:
+        from concurrent.futures import thread
+
+        # The module's own flag. Without it, the exit would wait for the turns.
+        return self._stopped or bool(getattr(thread, "_shutdown", False))
+
+
+def _query(client: Client, scene_id: Optional[str], position: int, item: Any) -> BatchItem:
+    asked_at = datetime.now(timezone.utc)
+    certify_id, answer, failure = "", None, None
+    try:
+        if isinstance(item, (tuple, list)) and len(item) == 2:
+            item, scene_id = item[0], item[1] or scene_id
+        certify_id = check_certify_id(item, 20)
+        answer = client.query(certify_id, scene_id=scene_id)
+    except Stopped:
+        raise
+    except FacecertError as error:
+        empty_frames(error)
+        failure = error
+    return BatchItem(certify_id, answer, failure, asked_at, position)
+
+
+def is_hopeless(error: Optional[FacecertError]) -> bool:
+    """Return True for an error that is not about the id: the next id will meet it too.
+
+    Credentials that are missing, wrong or without the right; a broken package, a wrong setting,
+    this machine's clock, the ledger; a quota that is used up (402), a service that is not booked or
+    not paid (403) or not there (404).
+    """
+    if isinstance(error, InvalidParameter):
+        return error.field != "certify_id"
+    if isinstance(error, errors.ServiceError):
+        return error.code in (402, 403, 404)
+    if isinstance(error, (errors.SignatureError, errors.ClockSkew, errors.CredentialsError)):
+        return True
+    if isinstance(error, errors.GatewayError):
+        return str(error.code).startswith(("Forbidden", "NoPermission"))
+    return isinstance(error, (errors.DependencyError, errors.LedgerError))

@@ -1,31 +1,26 @@
 """A whole batch from a file of ids to a file of results, for the command line."""
 
-import signal
-import threading
-from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
-from .ids import FileId
 from ..params import check_certify_id
-from .many import Batch, query_many
-from .outcome import Outcome
-from .output import Results
+from .ids import FileId
+from .many import BatchItem, query_many
+from .results_file import ResultsFile
 
 
 class Summary:
-    """What was done so far.
+    """What a run has done so far.
 
     Attributes:
-        answered: ids that got an answer.
-        passed: those of them that were passed.
-        failed: ids that got an error instead, bad ones not counted.
-        invalid: lines without anything that could be an id.
-        skipped: ids that had their line already, from an earlier run or further up in the input.
+        answered: ids with an answer; ``passed`` of them are passed.
+        failed: well-formed ids with an error.
+        invalid: lines without a well-formed id.
+        skipped: ids that had a line already, from an earlier run or further up in the input.
         interrupted: True after Ctrl-C.
-        error: what ended it early, or None: an error that is not about an id, the input's, the
-            output's.
+        error: what ended the run early, or None: an error that is not about an id, or an error of
+            the input or the output.
     """
 
     def __init__(self) -> None:
@@ -38,113 +33,77 @@ class Summary:
         """The lines that this run wrote."""
         return self.answered + self.failed + self.invalid
 
-    def count(self, outcome: Outcome) -> None:
-        """Add one id's outcome."""
-        self.answered += outcome.answer is not None
-        self.passed += outcome.answer is not None and outcome.answer.passed
-        self.failed += outcome.answer is None and bool(outcome.certify_id)
-        self.invalid += not outcome.certify_id
+    def count(self, item: BatchItem) -> None:
+        """Add one item."""
+        self.answered += item.answer is not None
+        self.passed += item.answer is not None and item.answer.passed
+        self.failed += item.answer is None and bool(item.certify_id)
+        self.invalid += not item.certify_id
 
 
 def run_batch(
     ids: Iterable[FileId],
-    results: Results,
+    results: ResultsFile,
     *,
     client: Optional[Client] = None,
     qps: float = 20,
     threads: Optional[int] = None,
-    scene_id: Optional[str] = None,
-    on_line: Callable[[Outcome, Summary], None] = lambda outcome, summary: None
+    on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None
 ) -> Summary:
-    """Ask about every id that is not in ``results`` yet, and write a line for each.
+    """Query every id that has no line in ``results`` yet, and write a line for each.
 
-    The first Ctrl-C takes no more ids, waits for the calls under way and writes their lines; the
-    second one raises KeyboardInterrupt at once. (In the main thread, and where nobody else handles
-    SIGINT.) Killed or interrupted, it goes on where it was with the same input and
-    ``Results(path, resume=True)``.
+    The first Ctrl-C reads no more ids, waits for the queries under way and writes their lines. The
+    second one raises KeyboardInterrupt. After Ctrl-C or a kill, the same call with
+    ``ResultsFile(path, resume=True)`` continues.
 
     Args:
         ids: as ``read_ids`` yields them.
-        results: open; closing it is yours.
-        client, qps, threads, scene_id: see ``query_many``.
+        results: open; the caller closes it.
+        client, qps, threads: see ``query_many``.
         on_line: called after each line was written, in this thread.
 
     Returns:
-        What was done. Look at ``error`` and ``interrupted``: errors that end it early are not
-        raised, so that there is a summary.
+        What was done. An error that ends the run early is not raised: check ``error``.
 
     Raises:
-        InvalidParameter: an argument breaks a rule; nothing was asked.
+        InvalidParameter: an argument breaks a rule; nothing was sent.
     """
     summary = Summary()
     lines: Dict[int, int] = {}
-    batch = query_many(
-        _fresh(ids, results, summary, lines),
-        client=client,
-        qps=qps,
-        threads=threads,
-        scene_id=scene_id,
-    )
-    with batch, _first_ctrl_c_stops(batch, summary):
+    new_ids = _new_ids(ids, results, summary, lines)
+    batch = query_many(new_ids, client=client, qps=qps, threads=threads)
+    with batch:
         while True:
             try:
-                outcome = next(batch)
-                results.write(outcome, lines.pop(outcome.position))
-            except StopIteration:
-                return summary
-            except _Interrupted:
-                continue
-            except (FacecertError, OSError) as error:
-                summary.error = error
-                return summary
-            summary.count(outcome)
-            on_line(outcome, summary)
+                try:
+                    item = next(batch)
+                    results.write(item, lines.pop(item.position))
+                except StopIteration:
+                    return summary
+                except (FacecertError, OSError) as error:
+                    summary.error = error
+                    return summary
+                summary.count(item)
+                on_line(item, summary)
+            except KeyboardInterrupt:
+                if summary.interrupted:
+                    raise
+                summary.interrupted = True
+                batch.stop()
 
 
-def _fresh(
-    ids: Iterable[FileId], results: Results, summary: Summary, lines: Dict[int, int]
+def _new_ids(
+    ids: Iterable[FileId], results: ResultsFile, summary: Summary, lines: Dict[int, int]
 ) -> Iterator[Tuple[str, Optional[str]]]:
-    """Yield the ids that have no line yet, and note where in the input they are."""
+    """Yield the ids that have no line yet; note the line of the input for each position."""
     position = 0
     for certify_id, scene_id, line in ids:
-        if _may_be_id(certify_id) and not results.seen.add(certify_id):
-            summary.skipped += 1
-            continue
+        try:
+            if not results.claim(check_certify_id(certify_id, 20)):
+                summary.skipped += 1
+                continue
+        except InvalidParameter:
+            pass  # each malformed id gets a line of its own
         position += 1
         lines[position] = line
         yield certify_id, scene_id
-
-
-def _may_be_id(certify_id: str) -> bool:
-    try:
-        return bool(check_certify_id(certify_id, 20))
-    except InvalidParameter:
-        return False
-
-
-class _Interrupted(KeyboardInterrupt):
-    pass
-
-
-@contextmanager
-def _first_ctrl_c_stops(batch: Batch, summary: Summary) -> Iterator[None]:
-    """Let the first Ctrl-C stop the batch, and not break into the writing of a line."""
-
-    def stop(signum: int, frame: Any) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        summary.interrupted = True
-        batch.stop()
-        if batch.reading:
-            raise _Interrupted  # out of a read that may take for ever
-
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
-        yield
-        return
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,43 +1,51 @@
-"""``facecert query``."""
+"""``facecert query``: one id, or many from a file or the ledger."""
 
-from typing import Any, Dict, Optional
+import errno
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 
 import click
 
+from ..client import Client
+from ..errors import DependencyError, FacecertError, InvalidParameter
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
-from .output import DONE, NOT_PASSED, Misuse, Output
+from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
+from .output import is_terminal
+
+if TYPE_CHECKING:  # otherwise imported when needed, so that a single query stays quick
+    from ..batch.ids import FileId
+    from ..batch.many import BatchItem
+    from ..batch.run import Summary
 
 PASSED = "passed"
 NOT_YET = "not passed (or not yet)"
 
 
 def as_result(answer: QueryResult) -> Dict[str, Any]:
-    """Return what is printed of an answer; nothing personal is in it."""
-    return {
-        "certify_id": answer.certify_id,
-        "passed": answer.passed,
-        "request_id": answer.request_id,
-    }
+    """Return the fields of an answer that are printed. None of them is personal."""
+    return {name: getattr(answer, name) for name in ("certify_id", "passed", "request_id")}
 
 
 @click.command()
 @click.argument("certify_id", required=False, callback=no_document_number)
-@click.option("--batch", metavar="FILE", help="Ask about every id in a file; - is standard input.")
-@click.option("--ledger-pending", is_flag=True, help="Ask about what the ledger does not know.")
+@click.option("--batch", metavar="FILE", help="Query every id in a file; - is standard input.")
+@click.option("--ledger-pending", is_flag=True, help="Query what the ledger has no outcome of.")
 @click.option(
     "--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
-    help="What FILE is; else its suffix or first line tells.",
+    help="What FILE is; else by its suffix or first line.",
 )  # fmt: skip
 @click.option("--output", "path", metavar="FILE", default="-", help="Where the results go.")
 @click.option(
     "--output-format", "form", type=click.Choice(["jsonl", "csv"]),
-    help="How they are written; else the suffix tells, or JSONL.",
+    help="How they are written; else by the suffix, or JSONL.",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with the --output of an earlier run.")
+@click.option("--resume", is_flag=True, help="Continue the --output of an earlier run.")
 @click.option(
     "--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
-    help="Calls a second at most, retries too; the service takes 50 from an account.",
+    help="Requests a second, retries included; the service takes 50 from an account.",
 )  # fmt: skip
 @scene_option
 @json_option
@@ -50,15 +58,15 @@ def command(
     output: Output,
     **batch_options: Any
 ) -> int:
-    """Ask whether the person passed; or about many persons.
+    """Ask whether the person passed; or query many ids.
 
     Exit code 0: passed. Exit code 1: not passed, or not yet: the service says the same for both
     until the verification's 30 minutes are over.
 
-    FILE: ids as text (one a line), CSV (a column certifyId, perhaps sceneId) or JSONL. Each gets
-    one line in the results as it comes, in any order. Ctrl-C and kill lose nothing: --resume skips
-    what has its line, and asks again where an error may pass. Exit code 0: all were answered;
-    4: some were not.
+    FILE: ids as text (one a line), CSV (a column certifyId, perhaps sceneId) or JSONL. Each id gets
+    one line in the results as soon as it is known, in any order. Ctrl-C and kill lose nothing:
+    --resume skips ids that have a line, and queries again where the error may be temporary. Exit
+    code 0: all ids have an answer; 4: some do not.
 
     Example: facecert query 0a1b2c3d4e5f60718293a4b5c6d7e8f9
 
@@ -77,13 +85,104 @@ def command(
 
 
 def _many(
-    client: Any, batch: Optional[str], output: Output, *, batch_format: Optional[str], **more: Any
+    client: Client,
+    batch: Optional[str],
+    output: Output,
+    *,
+    batch_format: Optional[str],
+    path: str,
+    form: Optional[str],
+    resume: bool,
+    qps: float
 ) -> int:
-    from ..batch.ids import read_ids  # here: the single question stays quick
-    from . import batch_query
+    from ..batch.ids import read_ids
+    from ..batch.results_file import OutputFailed, ResultsFile
+    from ..batch.run import run_batch
 
-    if batch is None:
-        ids, total = batch_query.from_ledger(client), None
+    ids = _pending(client) if batch is None else read_ids(batch, batch_format)
+    try:
+        with ResultsFile(path, form, resume=resume) as results:
+            with _bar(_count_lines(batch)) as on_line:
+                summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+    except OutputFailed as error:
+        return _unwritten(error, output)
+    words = _in_words(summary, results.kept)
+    if path == "-":
+        output.note(words)
     else:
-        ids, total = read_ids(batch, batch_format), batch_query.count_lines(batch)
-    return batch_query.ask(ids, client=client, total=total, output=output, **more)
+        names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
+        output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
+    failure, missing = summary.error, summary.failed + summary.invalid
+    if isinstance(failure, OutputFailed):
+        return _unwritten(failure, output)
+    if isinstance(failure, OSError):
+        raise Misuse("The file of ids cannot be read: %s." % failure.strerror)
+    if isinstance(failure, FacecertError):
+        return output.complain(failure)
+    if missing and not summary.interrupted:
+        words = "%d ids have no answer; their lines say why." % missing
+        return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
+    return INTERRUPTED if summary.interrupted else DONE
+
+
+def _unwritten(error: FacecertError, output: Output) -> int:
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
+        raise cause  # the standard output is closed: the main command reports it
+    return output.complain_in_words(type(error).__name__, str(error), UNWRITTEN)
+
+
+def _pending(client: Client) -> "Iterator[FileId]":
+    """Yield the ids in the client's ledger whose outcome is not known.
+
+    Raises:
+        InvalidParameter: the client has no ledger.
+    """
+    from ..batch.ids import FileId
+
+    # Not checked by class, because a batch from a file needs no SQLAlchemy.
+    pending = getattr(client.ledger, "pending", None)
+    if pending is None:
+        raise InvalidParameter("FACECERT_LEDGER is not set", field="FACECERT_LEDGER")
+    for line, entry in enumerate(pending(), 1):
+        yield FileId(str(entry.certify_id), entry.scene_id, line)
+
+
+def _count_lines(path: Optional[str]) -> Optional[int]:
+    """Return how many lines a file has; None for the standard input or no plain file."""
+    if path is None or path == "-" or not os.path.isfile(path):
+        return None
+    with open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+
+
+def _in_words(summary: "Summary", kept: int) -> str:
+    words = "%d answered (%d passed)" % (summary.answered, summary.passed)
+    for count, what in (
+        (summary.failed, "without an answer"),
+        (summary.invalid, "lines without an id"),
+        (summary.skipped, "skipped, as they had their line"),
+        (kept, "kept from the run before"),
+    ):
+        words += ", %d %s" % (count, what) if count else ""
+    if summary.interrupted:
+        words += "; interrupted: the same command with --resume goes on"
+    elif summary.failed:
+        words += "; the same command with --resume asks again where that may help"
+    return words + "."
+
+
+@contextmanager
+def _bar(total: Optional[int]) -> "Iterator[Callable[[BatchItem, Summary], None]]":
+    """Show a progress bar with rate and time left on a terminal; yield what moves it."""
+    if not is_terminal(sys.stderr):
+        yield lambda item, summary: None
+        return
+    try:
+        from tqdm import tqdm
+    except ImportError as error:
+        raise DependencyError(
+            "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
+        ) from error
+    with tqdm(total=total, unit="id", file=sys.stderr, dynamic_ncols=True) as bar:
+        yield lambda item, summary: bar.update(summary.written + summary.skipped - bar.n)

@@ -72,9 +72,8 @@ class Ledger(BaseLedger):
             table.c.certify_id.is_(None),
         )
         if not self.database.write(again.values(**fresh)):
-            raise InvalidParameter(
-                "outer_order_no was used before, according to the ledger; nothing was sent",
-                field="outer_order_no",
+            raise InvalidParameter.about(
+                "outer_order_no", "was used before, according to the ledger; nothing was sent"
             )
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:

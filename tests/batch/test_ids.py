@@ -138,6 +138,17 @@ def test_a_file_of_no_use_is_told_without_quoting_it(read, content, words):
     assert NAME not in shown and NUMBER not in shown
 
 
+@pytest.mark.parametrize("name", ["ids", "ids.csv", "ids.txt"])
+def test_a_first_line_that_is_too_long_for_csv(read, name):
+    with pytest.raises(InvalidParameter, match="Line 1 .*longer than 131072"):
+        read("certifyId," + "a" * 131073, name)
+
+
+def test_a_long_first_line_of_jsonl_is_read(read):
+    line = '{"certifyId": "%s", "note": "%s"}' % (A, "x" * 200000)
+    assert read(line) == read(line, "ids.jsonl") == [(A, None, 1)]
+
+
 def test_repr_shows_no_text():
     assert repr(FileId(NUMBER, None, 7)) == "<FileId line 7>"
 

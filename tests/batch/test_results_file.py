@@ -9,11 +9,9 @@ import pytest
 from conftest import NAME, NUMBER, ROOT, run_python
 
 import facecert
-from facecert.batch import resume
-from facecert.batch.lines import FIELDS
-from facecert.batch.output import Results
-from facecert.batch.outcome import Outcome
-from facecert.batch.seen import OutputFailed, Seen
+from facecert.batch import results_file
+from facecert.batch.many import BatchItem
+from facecert.batch.results_file import FIELDS, OutputFailed, ResultsFile
 
 A, B, C, D = ("%032x" % number for number in (10, 11, 12, 13))
 NOW = datetime(2024, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
@@ -24,11 +22,11 @@ def answer(certify_id, passed=True):
         passed=passed, certify_id=certify_id, identity_info=NAME, material_info=NUMBER,
         request_id="R-1", raw={"name": NAME},
     )  # fmt: skip
-    return Outcome(certify_id, found, None, NOW, 1)
+    return BatchItem(certify_id, found, None, NOW, 1)
 
 
 def failure(certify_id, error):
-    return Outcome(certify_id, None, error, NOW, 1)
+    return BatchItem(certify_id, None, error, NOW, 1)
 
 
 LASTING = facecert.ServiceError("Not valid.", code=400, request_id="R-2", service_message="不\n合法")
@@ -42,10 +40,10 @@ def path(request, tmp_path):
     return str(tmp_path / ("results." + request.param))
 
 
-def fill(path, *outcomes, **arguments):
-    with Results(path, **arguments) as results:
-        for line, outcome in enumerate(outcomes, 1):
-            results.write(outcome, line)
+def fill(path, *items, **arguments):
+    with ResultsFile(path, **arguments) as results:
+        for line, item in enumerate(items, 1):
+            results.write(item, line)
 
 
 def content(path):
@@ -74,7 +72,7 @@ def test_jsonl(tmp_path):
         (A, True, None, None, None, "R-1", False, when, 1),
         (B, False, None, None, None, "R-1", False, when, 2),
         (C, None, "ServiceError", 400,
-         "400 (RequestId R-2): Not valid. It said: 不 合法", "R-2", False, when, 3),
+         "400 (RequestId R-2): Not valid. Message: 不 合法", "R-2", False, when, 3),
         (D, None, "SignatureError", "SignatureDoesNotMatch",
          'SignatureDoesNotMatch: Wrong, "key"', None, True, when, 4),
         (None, None, "InvalidParameter", None, "no id", None, False, when, 5),
@@ -94,13 +92,13 @@ def test_csv(tmp_path):
         [A, "true", "", "", "", "R-1", "false", when, "1"],
         [B, "false", "", "", "", "R-1", "false", when, "2"],
         [C, "", "ServiceError", "400",
-         "400 (RequestId R-2): Not valid. It said: 不 合法", "R-2", "false", when, "3"],
+         "400 (RequestId R-2): Not valid. Message: 不 合法", "R-2", "false", when, "3"],
         ["", "", "InvalidParameter", "", "no id", "", "false", when, "4"],
     ]  # fmt: skip
 
 
 def test_each_line_is_there_as_soon_as_it_is_written(path):
-    with Results(path) as results:
+    with ResultsFile(path) as results:
         for number, certify_id in enumerate((A, B, C), 1):
             results.write(answer(certify_id))
             assert len(lines_of(path)) == number and content(path).endswith(b"\n")
@@ -118,7 +116,7 @@ def test_a_file_that_is_there_is_not_touched(path):
         with open(path, "wb") as stream:
             stream.write(before)
         with pytest.raises(facecert.InvalidParameter, match="is there already") as caught:
-            Results(path)
+            ResultsFile(path)
         assert caught.value.field == "output" and content(path) == before
 
 
@@ -135,21 +133,20 @@ def test_resume_without_a_file_begins_one(path):
 
 def test_resume_goes_on(path):
     fill(path, answer(A), failure(B, LASTING))
-    before, number = content(path), os.stat(path).st_ino
-    with Results(path, resume=True) as results:
+    before = content(path)
+    with ResultsFile(path, resume=True) as results:
         assert results.kept == 2
-        assert not results.seen.add(A) and not results.seen.add(B) and results.seen.add(C)
+        assert not results.claim(A) and not results.claim(B) and results.claim(C)
         results.write(answer(C))
     assert content(path).startswith(before) and ids_of(path) == [A, B, C]
-    assert os.stat(path).st_ino == number  # nothing to drop: not written anew
 
 
 def test_resume_asks_again_what_may_be_better_now(path):
     fill(path, failure(A, PASSING), answer(B), failure("", NO_ID), failure(C, HOPELESS))
     os.chmod(path, 0o640)
-    with Results(path, resume=True) as results:
+    with ResultsFile(path, resume=True) as results:
         assert results.kept == 1 and ids_of(path) == [B]
-        assert results.seen.add(A) and results.seen.add(C) and not results.seen.add(B)
+        assert results.claim(A) and results.claim(C) and not results.claim(B)
         results.write(answer(A))
     assert ids_of(path) == [B, A]
     assert os.stat(path).st_mode & 0o777 == 0o640
@@ -170,9 +167,9 @@ def test_a_file_that_is_torn_anywhere_is_taken_up(path):
     for length in range(len(whole)):
         with open(path, "wb") as stream:
             stream.write(whole[:length])
-        with Results(path, resume=True) as results:
+        with ResultsFile(path, resume=True) as results:
             for certify_id in (A, B, C):
-                if results.seen.add(certify_id):
+                if results.claim(certify_id):
                     results.write(answer(certify_id))
         assert ids_of(path) == [A, B, C], length
         assert content(path).startswith(whole[: max(end for end in ends if end <= length)])
@@ -200,7 +197,7 @@ def test_garbage_in_the_middle_is_refused_and_left_alone(path, strange):
     with open(path, "wb") as stream:
         stream.write(b"".join(lines))
     with pytest.raises(facecert.InvalidParameter, match="line %d of" % (len(lines) - 1)) as caught:
-        Results(path, resume=True)
+        ResultsFile(path, resume=True)
     assert "hello" not in str(caught.value)
     assert content(path) == b"".join(lines)
     assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
@@ -223,7 +220,7 @@ def test_a_file_that_is_somebody_elses_is_refused_and_left_alone(path, mine):
     with open(path, "wb") as stream:
         stream.write(mine)
     with pytest.raises(facecert.InvalidParameter, match="line 1 of") as caught:
-        Results(path, resume=True)
+        ResultsFile(path, resume=True)
     assert NAME not in str(caught.value)
     assert content(path) == mine
 
@@ -232,15 +229,15 @@ def test_a_file_of_the_other_kind_is_refused(path):
     fill(path, answer(A))
     before = content(path)
     with pytest.raises(facecert.InvalidParameter, match="line 1 of"):
-        Results(path, "jsonl" if path.endswith("csv") else "csv", resume=True)
+        ResultsFile(path, "jsonl" if path.endswith("csv") else "csv", resume=True)
     assert content(path) == before
 
 
 def test_two_runs_at_once_are_refused(path):
     fill(path, failure(A, PASSING), answer(B))
-    with Results(path, resume=True) as results:
+    with ResultsFile(path, resume=True) as results:
         with pytest.raises(facecert.InvalidParameter, match="another run writes"):
-            Results(path, resume=True)
+            ResultsFile(path, resume=True)
         results.write(answer(A))
     fill(path, resume=True)
     assert ids_of(path) == [B, A]
@@ -254,6 +251,65 @@ def test_a_link_stays_a_link(path, tmp_path):
     assert os.path.islink(path) and ids_of(path) == [A]
 
 
+def test_only_the_owner_can_read_a_new_file(path):
+    before = os.umask(0)
+    try:
+        fill(path, answer(A))
+    finally:
+        os.umask(before)
+    assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_planted_link_is_not_written_through(path, tmp_path, resume):
+    """Neither to a file of another person, nor to one that is not there yet."""
+    for mine in ("there", "not there"):
+        target = tmp_path / mine
+        if mine == "there":
+            target.write_text("mine")
+        os.symlink(str(target), path)
+        with pytest.raises((facecert.InvalidParameter, OutputFailed)):
+            ResultsFile(path, resume=resume)
+        assert target.exists() == (mine == "there") and os.path.islink(path)
+        os.unlink(path)
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_a_link_planted_beside_is_not_written_through(path, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    mine.chmod(0o604)
+    fill(path, failure(A, PASSING), answer(B))
+    beside = os.path.join(os.path.dirname(path), ".%s.resuming" % os.path.basename(path))
+    os.symlink(str(mine), beside)
+    fill(path, answer(A), resume=True)
+    assert mine.read_text() == "mine" and mine.stat().st_mode & 0o777 == 0o604
+    assert ids_of(path) == [B, A] and not os.path.lexists(beside)
+
+
+def test_the_file_beside_is_created_anew_and_for_the_owner_only(path, monkeypatch):
+    fill(path, failure(A, PASSING), answer(B))
+    opened, real = [], os.open
+
+    def spy(name, flags, *mode):
+        opened.append((os.path.basename(str(name)), flags, mode))
+        return real(name, flags, *mode)
+
+    monkeypatch.setattr(results_file.os, "open", spy)
+    fill(path, answer(A), resume=True)
+    (_, flags, mode), = [call for call in opened if call[0].endswith(".resuming")]
+    assert mode == (0o600,)
+    assert flags & os.O_EXCL and flags & os.O_CREAT and flags & os.O_NOFOLLOW
+
+
+def test_a_system_without_o_nofollow(path, monkeypatch):
+    """Windows has none."""
+    monkeypatch.delattr(os, "O_NOFOLLOW")
+    fill(path, failure(A, PASSING), answer(B))
+    fill(path, answer(A), resume=True)
+    assert ids_of(path) == [B, A]
+
+
 def test_a_failure_while_resuming_leaves_the_file_alone(path, monkeypatch):
     fill(path, failure(A, PASSING), answer(B))
     before = content(path)
@@ -261,9 +317,9 @@ def test_a_failure_while_resuming_leaves_the_file_alone(path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(resume.os, "replace", full)
+    monkeypatch.setattr(results_file.os, "replace", full)
     with pytest.raises(OutputFailed, match="No space left"):
-        Results(path, resume=True)
+        ResultsFile(path, resume=True)
     assert content(path) == before
     assert os.listdir(os.path.dirname(path)) == [os.path.basename(path)]
 
@@ -285,7 +341,7 @@ def test_a_full_disk_leaves_whole_lines(path):
         "sys.path[:0] = [%r, %r]\n"
         "from test_results_file import *\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "results = Results(%r)\n"
+        "results = ResultsFile(%r)\n"
         "results.write(answer(A))\n"
         "size = os.path.getsize(%r)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, resource.RLIM_INFINITY))\n"
@@ -316,66 +372,65 @@ def test_an_interrupted_write_leaves_whole_lines(path):
             self.stream.write(data[:10])
             raise KeyboardInterrupt()
 
-    with Results(path) as results:
+    with ResultsFile(path) as results:
         results.write(answer(A))
-        whole, results._stream = results._stream, Torn(results._stream)
+        whole, results._file = results._file, Torn(results._file)
         with pytest.raises(KeyboardInterrupt):
             results.write(answer(B))
-        results._stream = whole
+        results._file = whole
         results.write(answer(C))
     assert ids_of(path) == [A, C]
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(OutputFailed, match="No such file"):
-        Results(str(tmp_path / "none" / "out"))
+        ResultsFile(str(tmp_path / "none" / "out"))
 
 
 def test_arguments():
     with pytest.raises(facecert.InvalidParameter):
-        Results("-", resume=True)
+        ResultsFile("-", resume=True)
     with pytest.raises(facecert.InvalidParameter):
-        Results("x", "xml")
+        ResultsFile("x", "xml")
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
 def test_standard_output(capsysbinary, kind):
-    with Results("-", kind) as results:
+    with ResultsFile("-", kind) as results:
         results.write(answer(A), 3)
     out = capsysbinary.readouterr().out
     assert out.count(b"\n") == (2 if kind == "csv" else 1) and A.encode() in out
     assert not sys.stdout.buffer.closed
 
 
-def test_seen_is_a_set():
-    seen, known, draw = Seen(), set(), random.Random(3)
-    for _ in range(2000):
-        certify_id = "%032x" % draw.randrange(800)
-        assert seen.add(certify_id) is (certify_id not in known)
-        known.add(certify_id)
-    assert seen.add("Case") and seen.add("case")
-    seen.close()
+def test_each_id_is_claimed_once():
+    known, draw = set(), random.Random(3)
+    with ResultsFile("-") as results:
+        for _ in range(2000):
+            certify_id = "%032x" % draw.randrange(800)
+            assert results.claim(certify_id) is (certify_id not in known)
+            known.add(certify_id)
+        assert results.claim("Case") and results.claim("case")
 
 
-def test_seen_does_not_sit_in_memory():
+def test_claimed_ids_do_not_stay_in_memory():
     out = run_python(
-        "from facecert.batch.seen import Seen\n"
+        "from facecert.batch.results_file import ResultsFile\n"
         "def memory():\n"
         "    return int(open('/proc/self/status').read().split('VmRSS:')[1].split()[0])\n"
-        "seen = Seen()\n"
-        "for number in range(20000): seen.add('%032x' % (number * 7919 % 1000003))\n"
+        "results = ResultsFile('-')\n"
+        "for number in range(20000): results.claim('%032x' % (number * 7919 % 1000003))\n"
         "before = memory()\n"
-        "for number in range(20000, 220000): seen.add('%032x' % (number * 7919 % 1000003))\n"
+        "for number in range(20000, 220000): results.claim('%032x' % (number * 7919 % 1000003))\n"
         "print(memory() - before)\n"
     )
     # KiB. A set of 200,000 such ids takes 24,000.
     assert int(out) < 8000
 
 
-def test_no_space_for_seen():
-    seen = Seen()
-    seen._database.execute("PRAGMA max_page_count = 3")
-    with pytest.raises(OutputFailed, match="SQLITE_TMPDIR"):
-        for number in range(10000):
-            seen.add("%032x" % number)
-    seen.close()
+def test_no_space_for_claimed_ids():
+    with ResultsFile("-") as results:
+        results._claimed.execute("PRAGMA max_page_count = 3")
+        with pytest.raises(OutputFailed, match="SQLITE_TMPDIR"):
+            for number in range(10000):
+                results.claim("%032x" % number)

@@ -10,11 +10,10 @@ import pytest
 from conftest import NAME, NUMBER, ROOT
 
 import facecert
-from facecert.batch.output import Results
-from facecert.batch.run import run_batch
 from facecert.batch.ids import FileId, read_ids
-from facecert.batch.outcome import Outcome
-from facecert.batch.seen import OutputFailed
+from facecert.batch.many import BatchItem
+from facecert.batch.results_file import OutputFailed, ResultsFile
+from facecert.batch.run import run_batch
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def output(tmp_path):
 @pytest.fixture
 def run(client, output):
     def run(ids, resume=False, **arguments):
-        with Results(output, resume=resume) as results:
+        with ResultsFile(output, resume=resume) as results:
             found = [item if isinstance(item, FileId) else FileId(item, None, line)
                      for line, item in enumerate(ids, 1)]  # fmt: skip
             return run_batch(found, results, **dict({"client": client, "qps": 200}, **arguments))
@@ -47,11 +46,11 @@ def test_a_line_for_each_id_and_each_bad_line(run, open_many, output, sandbox):
     told = []
     summary = run(
         [ids[0], NAME, ids[1], ids[0], "", ids[2], NUMBER, ids[3], ids[3]],
-        on_line=lambda outcome, summary: told.append((type(outcome), summary.written)),
+        on_line=lambda item, summary: told.append((type(item), summary.written)),
     )
     assert counts(summary) == (4, 2, 0, 3, 2)
     assert not summary.interrupted and summary.error is None
-    assert told == [(Outcome, number) for number in range(1, 8)]
+    assert told == [(BatchItem, number) for number in range(1, 8)]
     lines = {line["line"]: line for line in lines_of(output)}
     assert {number: line["certify_id"] for number, line in lines.items()} == {
         1: ids[0], 2: None, 3: ids[1], 5: None, 6: ids[2], 7: None, 8: ids[3]
@@ -92,40 +91,40 @@ def test_an_unreadable_input_ends_it_after_the_results(client, open_many, output
     ids = open_many(2)
     path = tmp_path / "ids.csv"
     path.write_text('certifyId,name\n%s,x\n%s,x\nx,"%s\n' % (ids[0], ids[1], NAME), "utf-8")
-    with Results(output) as results:
+    with ResultsFile(output) as results:
         summary = run_batch(read_ids(str(path)), results, client=client, qps=100)
     assert "Line 4" in str(summary.error) and summary.answered == 2
     assert sorted(line["certify_id"] for line in lines_of(output)) == sorted(ids)
 
 
 def test_a_file_that_is_not_there_leaves_nothing_behind(client, output, tmp_path):
-    with Results(output) as results:
+    with ResultsFile(output) as results:
         summary = run_batch(read_ids(str(tmp_path / "none")), results, client=client)
     assert isinstance(summary.error, FileNotFoundError) and not os.path.exists(output)
 
 
 def test_an_output_that_fails_ends_it(client, open_many, output):
     ids = open_many(2) * 50
-    with Results(output) as results:
+    with ResultsFile(output) as results:
 
-        def fail(outcome, line):
+        def fail(item, line):
             raise OutputFailed("The disk is full.")
 
         results.write = fail
         found = [FileId("%032x" % number, None, number) for number in range(1, 500)]
         summary = run_batch(found, results, client=client, qps=200, threads=2)
     assert ids and type(summary.error) is OutputFailed and summary.written == 0
-    assert [t for t in threading.enumerate() if t.name == "facecert-batch"] == []
+    assert [t for t in threading.enumerate() if t.name.startswith("facecert-batch")] == []
 
 
 def test_what_the_callback_raises_ends_it(run, open_many, output):
-    def on_line(outcome, summary):
+    def on_line(item, summary):
         raise ZeroDivisionError()
 
     with pytest.raises(ZeroDivisionError):
         run(open_many(3), on_line=on_line)
     assert len(lines_of(output)) == 1
-    assert [t for t in threading.enumerate() if t.name == "facecert-batch"] == []
+    assert [t for t in threading.enumerate() if t.name.startswith("facecert-batch")] == []
 
 
 def test_arguments_are_checked_before_anything(run, output):
@@ -158,12 +157,12 @@ def test_in_another_thread_there_is_no_handler(run, open_many, output):
 #: Says "ready"; at the end, what the summary and the handler are.
 PROGRAM = """
 import sys, signal, facecert
-from facecert.batch.output import Results
+from facecert.batch.results_file import ResultsFile
 from facecert.batch.run import run_batch
 from facecert.batch.ids import read_ids
 client = facecert.Client.from_environment()
 print("ready", flush=True)
-with Results(sys.argv[1], resume=True) as results:
+with ResultsFile(sys.argv[1], resume=True) as results:
     summary = run_batch(
         read_ids("-"), results, client=client, qps=float(sys.argv[2]), threads=int(sys.argv[3])
     )

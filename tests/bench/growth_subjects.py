@@ -1,12 +1,13 @@
-"""The subjects of growth.py, each in its own process: ``growth_subjects.py NAME LARGEST FOLDER``.
+"""What growth.py measures, each subject in a process: ``growth_subjects.py NAME LARGEST FOLDER``.
 
 Prints a line of JSON for each size: ``{"n": …, "seconds": {name: [wall, CPU]}, "peak": …}``. The
-seconds are those of n items together, or the median of one step for the names in SINGLE. CPU is
-that of all threads of this process. ``peak`` is its peak memory so far in bytes (VmHWM), or null
-where there is no /proc.
+seconds are those of n items together or, for what is in SINGLE, the median of one; CPU is this
+process's alone, all its threads. ``peak`` is the most memory that it ever had so far, in bytes
+(VmHWM), or null where there is no /proc.
 """
 
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -15,8 +16,7 @@ import time
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-
-from calls_peers import peak
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
@@ -25,57 +25,66 @@ import facecert  # noqa: E402
 
 SIZES = (10, 100, 1000, 10000, 100000)
 
-#: How often a single step is timed beside n rows. Fewer times beside few rows, because k is
-#: fitted to the larger sizes.
+#: How often a thing is done once, beside n others that are there; less often beside few, for a
+#: disk takes its time and k is that of the larger sizes.
 ONCE, ONCE_BESIDE_FEW = 25, 5
-#: How often the steps that can be repeated run; the fastest counts.
+#: How often n things are done that can be done again; the quickest time counts.
 TIMES = 3
 
 SECRET = ("id-of-an-AccessKey", "secret-of-an-AccessKey")
 SCENE_ID = "1000000006"
 SENT_AT = datetime(2024, 10, 1, tzinfo=timezone.utc)
 
+Seconds = Tuple[float, float]
+Measured = Iterator[Tuple[int, Dict[str, Seconds]]]
 
-def certify_id(number):
-    # Not in the order of time, because the service's are not either.
+
+def certify_id(number: int) -> str:
+    # Not in the order of time, as the service's are not.
     return "%08x%024x" % (number * 2654435761 % 2 ** 32, number)
 
 
-def timed(work):
-    """Return elapsed and CPU seconds."""
+def timed(work: Callable[[], object]) -> Seconds:
     cpu, wall = time.process_time(), time.perf_counter()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def medians(times):
+def medians(times: List[Seconds]) -> Seconds:
     return statistics.median(t[0] for t in times), statistics.median(t[1] for t in times)
 
 
-def quickest(work):
+def quickest(work: Callable[[], object]) -> Seconds:
     times = [timed(work) for _ in range(TIMES)]
     return min(t[0] for t in times), min(t[1] for t in times)
 
 
-def summed(one, other):
+def summed(one: Seconds, other: Seconds) -> Seconds:
     return one[0] + other[0], one[1] + other[1]
 
 
-def query_result(certify_id):
+def peak() -> Optional[int]:
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None
+    return int(found.group(1)) * 1024 if found else None
+
+
+def query_result(number_or_id: Any) -> "facecert.QueryResult":
+    own = number_or_id if isinstance(number_or_id, str) else certify_id(number_or_id)
     return facecert.QueryResult(
-        passed=True, certify_id=certify_id, identity_info="", material_info="", request_id="r",
-        raw={},
-    )  # fmt: skip
+        passed=True, certify_id=own, identity_info="", material_info="", request_id="r", raw={}
+    )
 
 
 @contextmanager
-def server():
-    """Run growth_server.py and yield its endpoint."""
+def server() -> Iterator[str]:
+    """Run growth_server.py and give its endpoint."""
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("growth_server.py"))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    assert process.stdin and process.stdout
     try:
         yield "http://127.0.0.1:%d" % int(process.stdout.readline())
     finally:
@@ -84,15 +93,15 @@ def server():
         process.stdout.close()
 
 
-def calls(sizes, folder):
-    """Time queries of one client, one after the other. A size counts all calls so far."""
+def calls(sizes: Iterable[int], folder: Path) -> Measured:
+    """Queries of one client, one after the other; a size counts those of the smaller ones too."""
     with server() as endpoint:
         with facecert.Client(SCENE_ID, endpoint=endpoint, credentials=SECRET) as client:
-            client.query(certify_id(0))  # not timed: it imports and connects
+            client.query(certify_id(0))  # it imports, connects, compiles patterns
             done, total = 0, (0.0, 0.0)
             for size in sizes:
 
-                def ask():
+                def ask() -> None:
                     for number in range(done, size):
                         client.query(certify_id(number))
 
@@ -101,8 +110,8 @@ def calls(sizes, folder):
                 yield size, {"query": total}
 
 
-def fill(ledger, start, stop):
-    """Insert rows into a ledger, a thousand in a transaction. Every tenth row is still open."""
+def fill(ledger: Any, start: int, stop: int) -> None:
+    """Put rows into a ledger, many in a transaction; every tenth one is still open."""
     from facecert.lifecycle import LIFETIME
     from facecert.ledger.schema import verifications
 
@@ -125,12 +134,12 @@ def fill(ledger, start, stop):
             connection.execute(verifications.insert(), rows)
 
 
-def read_all(read):
+def read_all(read: Callable[[], Iterable[object]]) -> Callable[[], object]:
     return lambda: sum(1 for _ in read())
 
 
-def ledger(sizes, folder):
-    """Time steps beside n rows of an SQLite ledger: add one row, find one, read all of them."""
+def ledger(sizes: Iterable[int], folder: Path) -> Measured:
+    """An SQLite ledger of n rows: one more of them, one of them, and all of them."""
     from facecert.ledger import Ledger
     from facecert.lifecycle import LIFETIME, Opening
     from facecert.ledger.schema import verifications
@@ -138,21 +147,21 @@ def ledger(sizes, folder):
     book = Ledger(str(folder / "ledger.db"))
     done = 0
 
-    def keep_init(number):
+    def keep_init(number: int) -> None:
         sent_at = SENT_AT + timedelta(seconds=number)
         book.keep_sent("new%d" % number, scene_id=SCENE_ID, sent_at=sent_at)
         opening = Opening("opened", certify_id(10 ** 7 + number), "r", None, sent_at + LIFETIME)
         book.keep_opening("new%d" % number, opening)
 
-    def keep_answer(number):
-        book.keep_answer(query_result(certify_id(10 ** 7 + number)), asked_at=SENT_AT)
+    def keep_answer(number: int) -> None:
+        book.keep_answer(query_result(10 ** 7 + number), asked_at=SENT_AT)
 
-    def find(number):
+    def find(number: int) -> None:
         found = book.find(certify_id(number % size))
         assert found is not None and found.outer_order_no == "order%d" % (number % size)
 
     readings = {"entries": book.entries, "pending": book.pending, "unsettled": book.unsettled}
-    keep_init(0)  # the first of each is not timed: it imports and prepares
+    keep_init(0)  # the first of each is not measured: it imports and prepares
     keep_answer(0)
     for size in sizes:
         fill(book, done, size)
@@ -160,11 +169,11 @@ def ledger(sizes, folder):
         find(0)
         for name, one in (("keep init", keep_init), ("keep answer", keep_answer), ("find", find)):
             turns = ONCE if size >= 1000 else ONCE_BESIDE_FEW
-            spread = max(1, size // turns)  # over all rows
+            spread = max(1, size // turns)  # over all the rows that there are
             found[name] = medians(
                 [timed(lambda: one(1 + turn * spread)) for turn in range(turns)]
             )
-        with book.database.writing() as connection:  # the readings are of n rows
+        with book.database.writing() as connection:  # so that n rows are read
             connection.execute(
                 verifications.delete().where(verifications.c.outer_order_no.like("new%"))
             )
@@ -174,8 +183,8 @@ def ledger(sizes, folder):
     book.close()
 
 
-def bill(sizes, folder):
-    """Time a bill of n lines beside n rows. Half of the lines and half of the rows match."""
+def bill(sizes: Iterable[int], folder: Path) -> Measured:
+    """A bill of n lines beside n rows; half of either are missing on the other side."""
     from facecert.ledger.bill import Bill
     from facecert.ledger import Ledger
 
@@ -198,33 +207,33 @@ def bill(sizes, folder):
     book.close()
 
 
-class StubClient:
-    """A client whose queries return at once, after a turn of a rate whose clock never waits."""
+class AnswersAtOnce:
+    """Stands for a client in a batch. It takes its turns from a rate whose clock never waits."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         from facecert.batch.rate import Rate
 
         self._now = 0.0
         self._lock = threading.Lock()
         self._rate = Rate(1000, clock=lambda: self._now, sleep=self._pass)
 
-    def _pass(self, seconds):
+    def _pass(self, seconds: float) -> None:
         with self._lock:
             self._now += seconds
 
-    def paced(self, rate):
+    def paced(self, rate: object) -> "AnswersAtOnce":
         return self
 
-    def query(self, certify_id, scene_id):
+    def query(self, certify_id: str, scene_id: Optional[str]) -> "facecert.QueryResult":
         with self._rate.turn():
             return query_result(certify_id)
 
 
-def batch(sizes, folder):
-    """Time a batch of n ids, from the file of ids to the file of results."""
-    from facecert.batch.output import Results
-    from facecert.batch.run import run_batch
+def batch(sizes: Iterable[int], folder: Path) -> Measured:
+    """A batch of n ids, from the file of ids to the file of results."""
     from facecert.batch.ids import read_ids
+    from facecert.batch.results_file import ResultsFile
+    from facecert.batch.run import run_batch
 
     for size in sizes:
         source, results = folder / "ids.txt", folder / "results.jsonl"
@@ -232,10 +241,10 @@ def batch(sizes, folder):
             for number in range(size):
                 stream.write(certify_id(number) + "\n")
 
-        def run():
-            with Results(str(results)) as output:
-                ids = read_ids(str(source))
-                summary = run_batch(ids, output, client=StubClient(), threads=8)
+        def run() -> None:
+            with ResultsFile(str(results)) as output:
+                client: Any = AnswersAtOnce()
+                summary = run_batch(read_ids(str(source)), output, client=client, threads=8)
             assert summary.passed == size and summary.error is None
             results.unlink()
 
@@ -243,11 +252,11 @@ def batch(sizes, folder):
 
 
 SUBJECTS = {subject.__name__: subject for subject in (calls, ledger, bill, batch)}
-#: Single steps, whose time should not depend on n.
+#: What is done once beside n others, so that its time should not depend on n.
 SINGLE = ("keep init", "keep answer", "find")
 
 
-def main():
+def main() -> None:
     name, largest, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     for size, seconds in SUBJECTS[name]([size for size in SIZES if size <= largest], folder):
         print(json.dumps({"n": size, "seconds": seconds, "peak": peak()}), flush=True)

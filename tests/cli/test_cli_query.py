@@ -4,7 +4,7 @@ import json
 import pytest
 from conftest import run_cli, run_python
 
-from facecert.batch.output import OutputFailed, Results
+from facecert.batch.results_file import OutputFailed, ResultsFile
 from facecert.batch.ids import read_ids
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
@@ -164,11 +164,31 @@ def test_bug_ids_from_a_closed_standard_input(monkeypatch):
 
 
 def test_bug_results_to_a_closed_standard_output(monkeypatch):
-    monkeypatch.setattr("facecert.batch.output.sys.stdout", None)
+    monkeypatch.setattr("facecert.batch.results_file.sys.stdout", None)
     with pytest.raises(OutputFailed) as caught:
-        Results("-")
+        ResultsFile("-")
     assert caught.value.__cause__.errno == errno.EBADF
 
 
 def test_bug_a_batch_from_a_file_asked_for_sqlalchemy():
-    run_python("import sys; sys.modules['sqlalchemy'] = None; import facecert.cli.batch_query")
+    run_python(
+        "import sys; sys.modules['sqlalchemy'] = None;"
+        "import facecert.cli.query, facecert.batch.ids, facecert.batch.run"
+    )
+
+
+@pytest.mark.parametrize("name", ["ids", "ids.csv", "ids.txt"])
+def test_bug_a_first_line_too_long_for_csv_counted_as_a_bug(commands, tmp_path, name):
+    ids = tmp_path / name
+    ids.write_text("a" * 131073 + "\n")
+    done = run_cli("query", "--batch", str(ids))
+    assert done.exit_code == 2 and "Line 1 of the file of ids" in done.stderr
+    assert "aaa" not in done.stderr and commands.requests == []
+
+
+def test_a_single_query_does_not_load_the_batch():
+    out = run_python(
+        "import sys, facecert.cli.query\n"
+        "print([name for name in sys.modules if name.startswith('facecert.batch')])"
+    )
+    assert out == "[]\n"

@@ -7,7 +7,7 @@ from fuzz_engine import Target
 from fuzz_inputs import PRIVATE, SPELLINGS, assert_nothing_private, mutated, quiet
 from hypothesis import strategies as st
 
-from facecert.batch.output import Results
+from facecert.batch.results_file import ResultsFile
 from facecert.errors import InvalidParameter
 from facecert.batch.ids import FileId, read_ids
 
@@ -93,7 +93,7 @@ def judge_results(given):
     kind, content = given
     path = _path("results", content)
     try:
-        with Results(path, kind, resume=True) as results:
+        with ResultsFile(path, kind, resume=True) as results:
             kept = results.kept
     except InvalidParameter as error:
         assert_nothing_private(error)
@@ -112,7 +112,7 @@ def judge_results(given):
     before = content.splitlines(True)
     assert len(stayed) == kept and all(line in before for line in stayed)
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in stayed)
-    with Results(path, kind, resume=True) as again:
+    with ResultsFile(path, kind, resume=True) as again:
         assert again.kept == kept
     return outcome
 
