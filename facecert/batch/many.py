@@ -227,7 +227,8 @@ def _query(client: Client, scene_id: Optional[str], position: int, item: Any) ->
         raise
     except FacecertError as error:
         empty_frames(error)
-        failure = error
+        # Without its own traceback, which leads back here: an item would be a reference cycle.
+        failure = error.with_traceback(None)
     return BatchItem(certify_id, answer, failure, asked_at, position)
 
 

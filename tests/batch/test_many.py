@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 import time
 import tracemalloc
 from datetime import datetime, timezone
@@ -77,8 +76,7 @@ def test_what_cannot_be_an_id_is_not_repeated_and_stops_nobody(client, open_many
             assert found.certify_id == "" and found.answer is None
             assert type(found.error) is facecert.InvalidParameter
             assert found.error.field == "certify_id"
-            frames = [frame for frame, _ in traceback.walk_tb(found.error.__traceback__)]
-            assert not any("certify_id" in frame.f_locals for frame in frames[1:])
+            assert found.error.__traceback__ is None
             for text in (NAME, NUMBER, "San"):
                 assert text not in repr(found) + str(found.error)
     assert sorted(asked(sandbox)) == sorted(good)
