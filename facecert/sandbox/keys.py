@@ -1,4 +1,4 @@
-"""The other end of ``facecert.sm2`` and ``facecert.pictures``: for the sandbox and tests only."""
+"""The private half of ``facecert.crypto``: key pairs and decryption, for sandbox and tests only."""
 
 import base64
 import hmac
@@ -10,18 +10,18 @@ from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:
-    """A private key and what belongs to it; for tests, never for real people's data.
+    """An SM2 private key and its public key; for tests, never for the data of real people.
 
     Args:
         private_key: 1 to n - 2 (GB/T 32918.1).
 
     Raises:
-        ValueError: it lies outside.
+        ValueError: the private key lies outside.
 
     Attributes:
         private_key: the number, which repr does not show.
-        public_key: the ``facecert.sm2.PublicKey``.
-        public_key_hex: the same, compressed, as 66 hexadecimal digits.
+        public_key: the ``facecert.crypto.PublicKey``.
+        public_key_hex: the public key, compressed, as 66 hexadecimal digits.
     """
 
     def __init__(self, private_key: int) -> None:
@@ -42,7 +42,7 @@ class KeyPair:
 
 
 def decrypt(ciphertext_base64: str, private_key: int) -> str:
-    """Return the text that ``facecert.sm2.encrypt`` was given (GB/T 32918.4, 7.1).
+    """Return the text that ``facecert.crypto.encrypt`` was given (GB/T 32918.4, 7.1).
 
     Args:
         ciphertext_base64: standard Base64 of 0x04 || C1 || C2 || C3.
@@ -50,7 +50,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
 
     Raises:
         ValueError: the Base64, its length, its first byte, C1, C3, the UTF-8 or the private key
-            is wrong. Nothing of the text is in the error.
+            is wrong. The error holds nothing of the text.
     """
     raw = base64.b64decode(Ciphertext(ciphertext_base64))
     sm2 = curve()
@@ -59,7 +59,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
     c1, c2, c3 = raw[1:65], raw[65:-32], raw[-32:]
     point = Point(int.from_bytes(c1[:32], "big"), int.from_bytes(c1[32:], "big"))
     product = INFINITY
-    for bit in bin(private_key)[2:]:  # no comb: this point is not met again
+    for bit in bin(private_key)[2:]:  # without a comb, because this point does not come again
         product = sm2.double(product)
         if bit == "1":
             product = sm2.add(product, point)
@@ -68,22 +68,27 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
     data = bytes(a ^ b for a, b in zip(c2, stream))
     genuine = hmac.compare_digest(sm3()(shared[:32] + data + shared[32:]), c3)
     if not genuine or not any(stream):
-        raise ValueError("C3 does not fit: another key, or a changed ciphertext")
+        raise ValueError("C3 does not match: another key, or a changed ciphertext")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        pass  # The error holds the text, so it must not become the context of ours.
+        pass  # It holds the text, so it must not become the context of the next error.
     raise ValueError("the decrypted bytes are not UTF-8")
 
 
 class PictureLock:
-    """An RSA key pair as the service has one; encrypts pictures for whoever sends encToken."""
+    """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken.
+
+    It needs the package cryptography, which is imported here because the sandbox works without.
+    """
 
     def __init__(self) -> None:
-        # Here and not above: pytest imports this package in every suite.
+        from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives.asymmetric import rsa
 
-        self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._private_key = rsa.generate_private_key(
+            public_exponent=65537, key_size=2048, backend=default_backend()
+        )
 
     @property
     def public_key(self) -> str:
@@ -96,18 +101,20 @@ class PictureLock:
         return base64.b64encode(spki).decode("ascii")
 
     def encrypt(self, picture: bytes, enc_token: str, iv: Optional[bytes] = None) -> bytes:
-        """Encrypt a picture with the AES key in an encToken: ECB, or CBC where ``iv`` is given.
+        """Encrypt a picture with the AES key in an encToken: CBC with an ``iv``, else ECB.
 
         Raises:
-            ValueError: the encToken was not made with our public key.
+            ValueError: the encToken was made with another public key.
         """
+        from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.padding import PKCS7
 
         encoded = self._private_key.decrypt(base64.b64decode(enc_token), PKCS1v15())
-        secret = base64.b64decode(encoded, validate=True)
-        encryptor = Cipher(algorithms.AES(secret), modes.CBC(iv) if iv else modes.ECB()).encryptor()
+        mode = modes.CBC(iv) if iv else modes.ECB()
+        key = algorithms.AES(base64.b64decode(encoded, validate=True))
+        encryptor = Cipher(key, mode, backend=default_backend()).encryptor()
         padder = PKCS7(128).padder()
         padded = padder.update(picture) + padder.finalize()
         return bytes(encryptor.update(padded) + encryptor.finalize())
