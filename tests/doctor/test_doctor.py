@@ -1,4 +1,6 @@
 import collections
+import datetime
+import ipaddress
 import json
 import os
 import socket
@@ -15,6 +17,7 @@ from facecert.crypto import sm2
 from facecert.doctor import checks as doctor, finding, packages as installed, network as reach
 from facecert.transport import pool
 from facecert.doctor.checks import Case
+from facecert.errors import ConnectionFailed
 from facecert.sandbox import Sandbox
 
 #: The example's key of GB/T 32918.5: a good key, and nobody's.
@@ -148,16 +151,17 @@ V3 = {"aliyun-python-sdk-core-v3": "2.13.33"}
 CORE = {"aliyun-python-sdk-core": "2.16.1"}
 
 
-@pytest.mark.parametrize("on_disk, owner", [("2.16.1", "core's"), ("2.13.33", "core-v3's")])
+@pytest.mark.parametrize("on_disk, owner", [("2.16.1", "core"), ("2.13.33", "core-v3")])
 def test_both_cores_that_can_be_imported(tmp_path, on_disk, owner):
     found = core_finding(tmp_path, BOTH, on_disk)
-    assert found.verdict == "warning" and "%s %s" % (owner, on_disk) in found.words
+    words = "%s of aliyun-python-sdk-%s, and it can" % (on_disk, owner)
+    assert found.verdict == "warning" and words in found.words
     assert "uninstall -y aliyun-python-sdk-core-v3 && " in found.repair
 
 
 def test_both_cores_of_no_telling_version(tmp_path):
     found = core_finding(tmp_path, BOTH, "1.0")
-    assert found.verdict == "warning" and "cannot be told" in found.words
+    assert found.verdict == "warning" and "of unknown distribution" in found.words
 
 
 @pytest.mark.parametrize(
@@ -199,6 +203,17 @@ def test_metadata_without_files():
     found = of("packages", examined(env, code), "problem")
     assert "aliyunsdksaf" in found.words and "Repair" not in found.words
     assert found.repair.endswith("aliyun-python-sdk-saf")
+
+
+def test_packages_of_extras_are_named_with_their_extra(monkeypatch):
+    missing = {"cryptography", "segno"}
+    version = installed._version
+    monkeypatch.setattr(
+        installed, "_version", lambda name: None if name in missing else version(name)
+    )
+    found = of("packages", list(installed.check_packages(case()))[:1], "ok")
+    assert "segno (cli), " in found.words and "cryptography (pictures)." in found.words
+    assert "urllib3" not in found.words
 
 
 # Settings and endpoint
@@ -307,7 +322,8 @@ def chain(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "token, words, verdict", [("canary", "with an STS", "ok"), (None, "did not come", "problem")]
+    "token, words, verdict",
+    [("canary", "with an STS", "ok"), (None, "its token is missing", "problem")],
 )
 def test_an_sts_token_must_come_along(chain, token, words, verdict):
     chain("STS.canary-id", "canary-secret", token)
@@ -350,7 +366,7 @@ def test_a_resolver_that_hangs(monkeypatch):
     monkeypatch.setattr(reach, "PATIENCE", 0.01)
     found = one(reach.check_dns(case()))
     gate.set()
-    assert found.verdict == "problem" and "no answer within" in found.words
+    assert found.verdict == "problem" and "no response within" in found.words
 
 
 def test_with_a_proxy_it_is_the_proxys_name_that_counts(monkeypatch):
@@ -386,7 +402,7 @@ def test_an_interceptor_behind_a_proxy_is_seen(tls_sandbox, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://user:canary@" + proxy.address)
     certificate = pool.presented_certificate("https://gateway.test", 30)
     proxy.close()
-    assert "trustme" in reach._read(certificate).issuer
+    assert "trustme" in reach._read(certificate)[0]
     assert proxy.asked[0].startswith("CONNECT gateway.test:443 ") and not tls_sandbox.requests
 
 
@@ -395,7 +411,7 @@ def test_a_certificate_out_of_its_time(tls_sandbox, monkeypatch, years):
     monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
     now = time.time() + years * 365 * 86400
     found = one(reach.check_tls(case(at(tls_sandbox), lambda: now)))
-    assert found.verdict == "problem" and "ran out, or the clock" in found.words
+    assert found.verdict == "problem" and "expired, or the clock" in found.words
     assert str(time.gmtime(now).tm_year) in found.words and "timedatectl" in found.repair
 
 
@@ -407,10 +423,96 @@ def test_a_certificate_for_another_name(authority, tls_sandbox):
     assert found.verdict == "problem" and "for another name" in found.words
 
 
+@pytest.fixture
+def no_cryptography(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+
+
+def test_an_interceptor_without_cryptography(tls_sandbox, monkeypatch, no_cryptography):
+    monkeypatch.delenv("ALIBABA_CLOUD_CA_BUNDLE")
+    found = one(reach.check_tls(case(at(tls_sandbox))))
+    assert found.verdict == "problem" and "intercepts TLS" in found.words
+    assert "subject" not in found.words and "ALIBABA_CLOUD_CA_BUNDLE" in found.repair
+
+
+def expired_certificate(authority, folder):
+    """Issue a certificate for localhost that was valid in 2001."""
+    from cryptography import x509
+    from cryptography.hazmat.backends import default_backend
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1(), default_backend())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes(), default_backend())
+    signer = serialization.load_pem_private_key(
+        authority.private_key_pem.bytes(), None, default_backend()
+    )
+    builder = x509.CertificateBuilder(
+        issuer.subject, name, key.public_key(), x509.random_serial_number(),
+        datetime.datetime(2001, 1, 1), datetime.datetime(2001, 12, 31),
+    )  # fmt: skip
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = builder.add_extension(names, False).sign(signer, hashes.SHA256(), default_backend())
+    file = folder / "expired.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + signed.public_bytes(serialization.Encoding.PEM)
+    )
+    return str(file)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_an_expired_certificate(authority, tls_sandbox, tmp_path, request, readable):
+    if not readable and sys.version_info < (3, 7):
+        pytest.skip("Python 3.6 tells no reason")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(expired_certificate(authority, tmp_path))
+    if not readable:
+        request.getfixturevalue("no_cryptography")
+    with Sandbox(ssl_context=context) as expired:
+        found = one(reach.check_tls(case(at(expired))))
+    assert found.verdict == "problem" and "expired, or the clock" in found.words
+    assert ("subject CN=localhost, issued by" in found.words) == readable
+    assert "timedatectl" in found.repair
+
+
+@pytest.mark.parametrize(
+    "code, message, words",
+    [
+        (9, "certificate is not yet valid", "expired, or the clock"),
+        (10, "certificate has expired", "expired, or the clock"),
+        (62, "Hostname mismatch", "for another name"),
+        (64, "IP address mismatch", "for another name"),
+        (18, "self-signed certificate", "signed by no authority"),
+        (20, "unable to get local issuer certificate", "signed by no authority"),
+        (85, "Missing Authority Key Identifier", "OpenSSL: Missing Authority Key Identifier."),
+    ],
+)
+def test_openssls_reason_is_told(monkeypatch, code, message, words):
+    """Python 3.13 refuses certificates that are signed by a known authority."""
+    reason = ssl.SSLError(message)
+    reason.verify_code, reason.verify_message = code, message
+
+    def refused(endpoint):
+        raise ConnectionFailed("certificate verify failed: " + message) from reason
+
+    monkeypatch.setattr(reach, "_post_nothing", refused)
+    monkeypatch.setattr(pool, "is_about_tls", lambda error: error is reason)
+    monkeypatch.setattr(pool, "presented_certificate", lambda endpoint, timeout: b"no DER")
+    found = one(reach.check_tls(case(REAL_ENDPOINT)))
+    assert found.verdict == "problem" and words in found.words
+    assert ("signed by no authority" in found.words) == (words == "signed by no authority")
+
+
 def test_what_speaks_no_tls(sandbox):
     endpoint = sandbox.endpoint.replace("http://", "https://")
     found = one(reach.check_tls(case({"FACECERT_ENDPOINT": endpoint})))
-    assert found.verdict == "problem" and "shows no certificate" in found.words
+    assert found.verdict == "problem" and "presents no certificate" in found.words
 
 
 def test_nobody_listens():
@@ -472,9 +574,9 @@ def test_an_sm2_key_that_is_none(key):
     assert "FACECERT_ENCRYPT is off" in found.words
 
 
-def test_a_sandboxes_sm2_key_cannot_be_judged(sandbox):
+def test_a_sandboxes_sm2_key_cannot_be_checked(sandbox):
     _, found = doctor.check_sm2(case(sandbox.environment))
-    assert found.verdict == "ok" and "cannot be judged" in found.words
+    assert found.verdict == "ok" and "cannot be checked" in found.words
 
 
 @pytest.mark.parametrize("environ", [{}, {"FACECERT_SM2_PUBLIC_KEY": sm2.PUBLISHED_KEY.upper()}])
@@ -609,8 +711,6 @@ def test_without_a_ledger_it_says_who_has_to_keep_the_ids():
 
 
 def test_a_ledger_that_can_be_written(tmp_path):
-    import datetime
-
     ledger = pytest.importorskip("facecert.ledger.store").Ledger(str(tmp_path / "ledger.db"))
     sent_at = datetime.datetime(2026, 10, 1, tzinfo=datetime.timezone.utc)
     ledger.keep_sent("order1", scene_id="1", sent_at=sent_at)
@@ -623,7 +723,7 @@ def test_a_ledger_that_is_not_there_yet(tmp_path):
     pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
     path = tmp_path / "ledger.db"
     found = one(doctor.check_ledger(case({"FACECERT_LEDGER": str(path)})), "warning")
-    assert "not there yet" in found.words and not path.exists()
+    assert "does not exist yet" in found.words and not path.exists()
 
 
 def test_a_ledger_that_cannot_be_written(tmp_path, monkeypatch):
