@@ -96,21 +96,22 @@ class Faults:
         self._random = random.Random(0)
         self._lock = threading.Lock()
 
-    def add(self, name: str, times: int, on: Optional[str], seconds: float) -> None:
-        """Let the next ``times`` calls (of method ``on`` if it is given) meet a fault."""
-        with self._lock:
-            self._counted += [Fault(name, on, seconds, self._healed)] * times
-
-    def add_share(self, name: str, share: float, on: Optional[str], seconds: float) -> None:
-        """Let a share of all later calls meet a fault.
+    def add(
+        self, name: str, times: int, share: Optional[float], on: Optional[str], seconds: float
+    ) -> None:
+        """Let the next ``times`` calls meet a fault; or with ``share``, a share of all later calls.
 
         Raises:
             ValueError: the shares of all faults together exceed 1.
         """
         with self._lock:
-            if sum(known for known, _ in self._shares) + share > 1 + 1e-9:
+            fault = Fault(name, on, seconds, self._healed)
+            if share is None:
+                self._counted += [fault] * times
+            elif sum(known for known, _ in self._shares) + share > 1 + 1e-9:
                 raise ValueError("the shares of all faults together must not exceed 1")
-            self._shares.append((share, Fault(name, on, seconds, self._healed)))
+            else:
+                self._shares.append((share, fault))
 
     def take(self, method: Any) -> Fault:
         """Return the fault that this call meets."""

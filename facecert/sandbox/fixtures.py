@@ -23,16 +23,9 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
     with Sandbox() as sandbox:
         for variable, value in sandbox.environment.items():
             monkeypatch.setenv(variable, value)
-        before = dict(vars(default_client))
-        vars(default_client).clear()
         # Not from the chain, because alibabacloud_credentials reads the environment only once.
         credentials = (sandbox.access_key_id, sandbox.access_key_secret)
-        Client.__init__(
-            default_client, **dict(from_environment(os.environ), credentials=credentials)
-        )
-        try:
-            yield sandbox
-        finally:
-            default_client.close()
-            vars(default_client).clear()
-            vars(default_client).update(before)
+        client = Client(**dict(from_environment(os.environ), credentials=credentials))
+        monkeypatch.setattr(default_client, "__dict__", vars(client))
+        yield sandbox
+        client.close()

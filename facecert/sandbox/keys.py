@@ -10,13 +10,7 @@ from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:
-    """An SM2 private key and its public key; for tests, never for the data of real people.
-
-    Args:
-        private_key: 1 to n - 2 (GB/T 32918.1).
-
-    Raises:
-        ValueError: the private key lies outside.
+    """An SM2 private key, 1 to n - 2, with its public key; never for the data of real people.
 
     Attributes:
         private_key: the number, which repr does not show.
@@ -27,7 +21,7 @@ class KeyPair:
     def __init__(self, private_key: int) -> None:
         sm2 = curve()
         if not 1 <= private_key <= sm2.n - 2:
-            raise ValueError("the private key must be 1 to n - 2")
+            raise ValueError("the private key must be 1 to n - 2 (GB/T 32918.1)")
         self.private_key = private_key
         self.public_key = PublicKey(*sm2.affine([sm2.multiply(private_key, sm2.g)])[0])
         self.public_key_hex = "%02x%064x" % (2 + self.public_key.y % 2, self.public_key.x)
@@ -86,9 +80,7 @@ class PictureLock:
         from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives.asymmetric import rsa
 
-        self._private_key = rsa.generate_private_key(
-            public_exponent=65537, key_size=2048, backend=default_backend()
-        )
+        self._private_key = rsa.generate_private_key(65537, 2048, default_backend())
 
     @property
     def public_key(self) -> str:
@@ -111,10 +103,11 @@ class PictureLock:
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.padding import PKCS7
 
-        encoded = self._private_key.decrypt(base64.b64decode(enc_token), PKCS1v15())
+        secret = base64.b64decode(
+            self._private_key.decrypt(base64.b64decode(enc_token), PKCS1v15()), validate=True
+        )
         mode = modes.CBC(iv) if iv else modes.ECB()
-        key = algorithms.AES(base64.b64decode(encoded, validate=True))
-        encryptor = Cipher(key, mode, backend=default_backend()).encryptor()
+        encryptor = Cipher(algorithms.AES(secret), mode, default_backend()).encryptor()
         padder = PKCS7(128).padder()
         padded = padder.update(picture) + padder.finalize()
         return bytes(encryptor.update(padded) + encryptor.finalize())

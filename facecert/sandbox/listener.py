@@ -129,13 +129,14 @@ class _Handler(WSGIRequestHandler):
         BaseHTTPRequestHandler.handle(self)
 
     def answer(self) -> None:
+        # After an error the connection is closed, because the end of the request is unknown.
         lengths = self.headers.get_all("Content-Length", ["0"])
         if self.headers.get("Transfer-Encoding"):
-            return self._refuse(411)
+            return self.send_error(411)
         if len(lengths) > 1 or not re.fullmatch("[0-9]{1,15}", lengths[0]):
-            return self._refuse(400)
+            return self.send_error(400)
         if int(lengths[0]) > LONGEST_BODY:
-            return self._refuse(413)
+            return self.send_error(413)
         environ = dict(self.get_environ(), REMOTE_PORT=str(self.client_address[1]))
         environ["wsgi.input"] = io.BytesIO(self.rfile.read(int(lengths[0])))
         setup_testing_defaults(environ)
@@ -153,14 +154,6 @@ class _Handler(WSGIRequestHandler):
             self.wfile.write(b"".join(chunks))
 
     do_GET = do_POST = do_HEAD = do_PUT = answer
-
-    def _refuse(self, status: int) -> None:
-        """Refuse a request whose end is unknown, and close the connection."""
-        self.close_connection = True
-        self.send_response(status)
-        self.send_header("Content-Length", "0")
-        self.send_header("Connection", "close")
-        self.end_headers()
 
     def date_time_string(self, timestamp: Optional[float] = None) -> str:
         return format_date_time(self.server.clock())  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 import hmac
 import json
-from datetime import datetime, timezone
+import time
 from typing import Any, Callable, Optional
 
 from flask import Flask, Response, abort, redirect, render_template, request
@@ -25,7 +25,7 @@ def create_application(
         return "expired" if expired else verification.state
 
     app.jinja_env.globals.update(FAULTS=FAULTS, STATES=STATES, sandbox=sandbox, state=state)
-    app.jinja_env.filters["hhmmss"] = _hhmmss
+    app.jinja_env.filters["hhmmss"] = lambda at: time.strftime("%H:%M:%S", time.gmtime(at))
 
     @app.before_request
     def refuse_foreign_pages() -> Any:
@@ -104,7 +104,3 @@ def _find(service: Service) -> Optional[Verification]:
     if verification is None or not hmac.compare_digest(ticket, verification.ticket.encode()):
         return None
     return verification
-
-
-def _hhmmss(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).strftime("%H:%M:%S")

@@ -136,8 +136,7 @@ class Gate:
         try:
             moment = calendar.timegm(time.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ"))
         except ValueError:
-            message = "Specified time stamp is not well formatted."
-            raise Refusal("InvalidTimeStamp.Format", message)
+            raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.")
         if abs(self._clock() - moment) > TIME_WINDOW:
             message = "Specified time stamp or date value is expired."
             raise Refusal("InvalidTimeStamp.Expired", message)
@@ -148,8 +147,7 @@ class Gate:
             while self._used_nonces and next(iter(self._used_nonces.values())) <= now:
                 self._used_nonces.popitem(last=False)
             if nonce in self._used_nonces:
-                message = "Specified signature nonce was used already."
-                raise Refusal("SignatureNonceUsed", message)
+                raise Refusal("SignatureNonceUsed", "Specified signature nonce was used already.")
             self._used_nonces[nonce] = now + NONCE_LIFETIME
 
 

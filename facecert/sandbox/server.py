@@ -197,10 +197,8 @@ class Sandbox:
             raise ValueError("share must be more than 0 and at most 1")
         if fault == faults.REFUSED:
             self._close(seconds)
-        elif share is not None:
-            self._exchange.faults.add_share(fault, share, on, seconds)
         else:
-            self._exchange.faults.add(fault, times, on, seconds)
+            self._exchange.faults.add(fault, times, share, on, seconds)
 
     def heal(self) -> None:
         """End every fault, delays under way too."""
