@@ -17,8 +17,7 @@ def connect(scene_id: Optional[str] = None) -> Client:
     """Return a client from the environment; ``scene_id`` overrides FACECERT_SCENE_ID.
 
     Raises:
-        InvalidParameter: ``scene_id`` or a setting is malformed; for a setting ``field`` is the
-            variable's name.
+        InvalidParameter: ``scene_id`` or a variable is malformed; ``field`` names it.
         Misuse: there is no scene.
     """
     try:

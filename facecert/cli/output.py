@@ -36,22 +36,14 @@ class Misuse(click.UsageError):
 
 
 class Output:
-    """Prints the results, notes and errors of a command.
-
-    Args:
-        asked: True when ``--json`` was given. Then errors are JSON too.
-    """
+    """Prints the results, notes and errors of a command; ``asked``: ``--json`` was given."""
 
     def __init__(self, asked: bool = False) -> None:
         self.errors_as_json = asked
         self.as_json = asked or not is_terminal(sys.stdout)
 
     def show(self, result: Mapping[str, Any], words: Optional[str] = None) -> None:
-        """Print a result as JSON, or as words; the default words are one line a field.
-
-        Raises:
-            OSError: it cannot be printed.
-        """
+        """Print a result as JSON, or as words (default: one line a field), or raise OSError."""
         standard_output()
         if self.as_json:
             words = json.dumps(result)
@@ -69,11 +61,7 @@ class Output:
             click.echo(words, err=True)
 
     def complain(self, error: FacecertError, going_on: bool = False) -> int:
-        """Print an error and return its exit code.
-
-        Args:
-            going_on: the command tries again after the error.
-        """
+        """Print an error and return its exit code; ``going_on``: the command tries again."""
         kind, message = type(error).__name__, str(error)
         certify_id = getattr(error, "certify_id", None)
         if certify_id:
@@ -90,12 +78,9 @@ class Output:
     def complain_in_words(
         self, kind: str, message: str, code: int, words: str = "", fields: Mapping[str, Any] = {}
     ) -> int:
-        """Print an error that is not a FacecertError, and return its exit code.
+        """Print an error and return its exit code. JSON has ``kind`` as ``error``, and ``fields``.
 
-        Args:
-            kind: the value of ``error`` in JSON, in place of a class name.
-            words: the message where errors are words.
-            fields: added to JSON.
+        ``words`` replace the message where errors are not JSON.
         """
         text = "Error: %s" % (words or message)
         if self.errors_as_json:
@@ -105,11 +90,7 @@ class Output:
 
 
 def standard_output() -> TextIO:
-    """Return standard output.
-
-    Raises:
-        OSError: it was closed before the start. click would print nothing and raise nothing.
-    """
+    """Return standard output, or raise OSError when it is closed, because click would not."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return sys.stdout

@@ -34,17 +34,17 @@ Check = Callable[[Case], Iterator[Finding]]
 
 def check_settings(case: Case) -> Iterator[Finding]:
     """Check every ``FACECERT_*`` variable by itself."""
-    wrong = False
+    valid = True
     for variable in settings.VARIABLES:
         try:
             value = case.setting(variable)
             if variable == "FACECERT_CALLBACK_SECRET" and value is not None:
                 check_secrets(value)
         except FacecertError as error:
-            wrong = True
+            valid = False
             words = str(error) if variable in str(error) else "%s: %s" % (variable, error)
             yield Finding("settings", PROBLEM, words + ".", "correct or unset %s" % variable)
-    if not wrong:
+    if valid:
         yield Finding("settings", OK, "The FACECERT_ variables that are set are valid.")
     if not case.environ.get("FACECERT_SCENE_ID", "").strip():
         words = "FACECERT_SCENE_ID is not set: the app must pass scene_id to Client or each call."

@@ -38,11 +38,7 @@ class Case(NamedTuple):
     clock: Callable[[], float]
 
     def setting(self, variable: str) -> Any:
-        """Return the value of a ``FACECERT_*`` variable, or None when it is not set.
-
-        Raises:
-            InvalidParameter: the variable is malformed.
-        """
+        """Return the value of a ``FACECERT_*`` variable or None; raise InvalidParameter."""
         read = settings.from_environment({variable: self.environ.get(variable, "")})
         return read.get(settings.VARIABLES[variable][0])
 
@@ -57,18 +53,15 @@ def failed(subject: str, error: Exception) -> Finding:
     if not isinstance(error, FacecertError):
         words = "This check failed with %s. Please report it; the other checks go on."
         return Finding(subject, PROBLEM, words % type(error).__name__)
-    words, *repair = re.split(" (?:Repair|Install) (?:it|them) with: ", str(error))
+    words, *repair = re.split(" (?:Repair|Install)[a-z ]* with: ", str(error))
     words = "%s: %s" % (type(error).__name__, words)
     return Finding(subject, PROBLEM, words, "".join(repair))
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """Return what a call returns, for calls without a timeout, such as name resolution.
+    """Return what a call without a timeout of its own returns, or raise TimeoutError.
 
-    A call that takes longer goes on in a daemon thread.
-
-    Raises:
-        TimeoutError: the call takes longer than ``seconds``. Its own errors are raised too.
+    A call that takes longer than ``seconds`` goes on in a daemon thread.
     """
     future: "Future[Result]" = Future()
 

@@ -47,11 +47,7 @@ class Fault(NamedTuple):
     healed: threading.Event
 
     def instead(self, parameters: Mapping[str, str]) -> Optional[Answer]:
-        """Return the answer that replaces the call, or None when the call is done.
-
-        Raises:
-            Refusal: the gateway refuses the call.
-        """
+        """Return the answer that replaces the call or raise Refusal; None: the call is done."""
         if self.name == "http-503":
             raise Refusal("ServiceUnavailable", "The request has failed temporarily.", 503)
         if self.name == "throttled":
@@ -99,11 +95,7 @@ class Faults:
     def add(
         self, name: str, times: int, share: Optional[float], on: Optional[str], seconds: float
     ) -> None:
-        """Let the next ``times`` calls meet a fault; or with ``share``, a share of all later calls.
-
-        Raises:
-            ValueError: the shares of all faults together exceed 1.
-        """
+        """Let the next ``times`` calls meet a fault, or a share of all later calls."""
         with self._lock:
             fault = Fault(name, on, seconds, self._healed)
             if share is None:

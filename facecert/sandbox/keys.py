@@ -6,6 +6,7 @@ import secrets
 from typing import Optional
 
 from ..crypto._curve import INFINITY, Point
+from ..crypto.pictures import _library
 from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
@@ -73,22 +74,20 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
 class PictureLock:
     """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken.
 
-    It needs the package cryptography, which is imported here because the sandbox works without.
+    DependencyError is raised without the package cryptography. The rest of the sandbox works.
     """
 
     def __init__(self) -> None:
-        from cryptography.hazmat.backends import default_backend
-        from cryptography.hazmat.primitives.asymmetric import rsa
-
-        self._private_key = rsa.generate_private_key(65537, 2048, default_backend())
+        self._library = library = _library()
+        rsa = library.asymmetric.rsa
+        self._private_key = rsa.generate_private_key(65537, 2048, library.backend)
 
     @property
     def public_key(self) -> str:
         """The public key as Base64 of its SubjectPublicKeyInfo."""
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+        formats = self._library.serialization
         spki = self._private_key.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+            formats.Encoding.DER, formats.PublicFormat.SubjectPublicKeyInfo
         )
         return base64.b64encode(spki).decode("ascii")
 
@@ -98,16 +97,14 @@ class PictureLock:
         Raises:
             ValueError: the encToken was made with another public key.
         """
-        from cryptography.hazmat.backends import default_backend
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-        from cryptography.hazmat.primitives.padding import PKCS7
-
+        padding, ciphers = self._library.asymmetric.padding, self._library.ciphers
         secret = base64.b64decode(
-            self._private_key.decrypt(base64.b64decode(enc_token), PKCS1v15()), validate=True
+            self._private_key.decrypt(base64.b64decode(enc_token), padding.PKCS1v15()),
+            validate=True,
         )
-        mode = modes.CBC(iv) if iv else modes.ECB()
-        encryptor = Cipher(algorithms.AES(secret), mode, default_backend()).encryptor()
-        padder = PKCS7(128).padder()
+        mode = ciphers.modes.CBC(iv) if iv else ciphers.modes.ECB()
+        aes = ciphers.algorithms.AES(secret)
+        encryptor = ciphers.Cipher(aes, mode, self._library.backend).encryptor()
+        padder = self._library.padding.PKCS7(128).padder()
         padded = padder.update(picture) + padder.finalize()
         return bytes(encryptor.update(padded) + encryptor.finalize())

@@ -29,10 +29,6 @@ class Listener:
     """Serves a WSGI application until ``close()``; ``open()`` uses the same port again.
 
     A response with the status ``exchange.CUT`` is not sent; its connection is closed.
-
-    Args:
-        clock: the time of the ``Date`` header, in seconds since the epoch.
-        tls: serve HTTPS with this context.
     """
 
     def __init__(

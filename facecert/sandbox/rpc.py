@@ -24,6 +24,7 @@ _REQUIRED = (
     "Action", "Version", "AccessKeyId", "Timestamp", "SignatureMethod", "SignatureVersion",
     "SignatureNonce", "Signature",
 )  # fmt: skip
+_FIXED = {"Version": "2017-03-31", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0"}
 
 
 class Refusal(Exception):
@@ -63,11 +64,7 @@ def signature(text: str, secret: str) -> str:
 
 
 class Gate:
-    """Checks requests against the AccessKeys and nonces that it knows.
-
-    Args:
-        clock: returns the time in seconds since the epoch.
-    """
+    """Checks requests against the AccessKeys, the clock and the nonces that were used."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.access_keys: Dict[str, AccessKey] = {}
@@ -77,15 +74,7 @@ class Gate:
         self._lock = threading.Lock()
 
     def check(self, method: str, pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
-        """Check one request and return its parameters.
-
-        Args:
-            method: the HTTP method.
-            pairs: the parameters of query string and form body together.
-
-        Raises:
-            Refusal: with the gateway's code and message.
-        """
+        """Return the parameters of a request, given as pairs of URL and body; or raise Refusal."""
         if method != "POST":
             raise Refusal("UnsupportedHTTPMethod", "This http method is not supported.")
         parameters: Dict[str, str] = {}
@@ -155,14 +144,11 @@ def _check_parameters(parameters: Mapping[str, str]) -> None:
     for name in _REQUIRED:
         if not parameters.get(name):
             raise Refusal("Missing" + name, "%s is mandatory for this action." % name)
-    if parameters["Version"] != "2017-03-31":
-        raise Refusal("InvalidVersion", "Specified parameter Version is not valid.")
+    for name, value in _FIXED.items():
+        if parameters[name] != value:
+            raise Refusal("Invalid" + name, "Specified parameter %s is not valid." % name)
     if parameters["Action"] != "ExecuteRequest":
         raise Refusal("InvalidAction.NotFound", "Specified api is not found.", 404)
-    if parameters["SignatureMethod"] != "HMAC-SHA1":
-        raise Refusal("InvalidSignatureMethod", "SignatureMethod must be HMAC-SHA1.")
-    if parameters["SignatureVersion"] != "1.0":
-        raise Refusal("InvalidSignatureVersion", "SignatureVersion must be 1.0.")
     if parameters.get("Format", "").upper() != "JSON":
         raise Refusal("InvalidParameter.Format", "The sandbox supports JSON only.")
 

@@ -8,6 +8,7 @@ import threading
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
+from ..errors import DependencyError
 from ..links import is_loopback
 from ..redact import LONE_SURROGATE, mask_name, mask_number
 from .keys import KeyPair, PictureLock, decrypt
@@ -85,12 +86,7 @@ class Verification:
 
 
 class Service:
-    """Executes the calls that passed the gateway. Methods with a certify_id may raise KeyError.
-
-    Args:
-        scene_id: the only scene.
-        clock: returns the time in seconds since the epoch.
-    """
+    """Executes the calls that passed the gateway; ``scene_id`` is the only scene."""
 
     def __init__(self, scene_id: str, clock: Callable[[], float]) -> None:
         self.scene_id = scene_id
@@ -114,11 +110,9 @@ class Service:
             fields = None
         if not isinstance(fields, dict):
             return _not_valid("ServiceParameters")
-        if fields.get("method") == "init":
-            return self._init(fields)
-        if fields.get("method") == "query":
-            return self._query(fields)
-        return _not_valid("method")
+        if fields.get("method") not in ("init", "query"):
+            return _not_valid("method")
+        return self._init(fields) if fields["method"] == "init" else self._query(fields)
 
     def picture_lock(self) -> PictureLock:
         """Return the RSA key pair. The first call makes it, which may take a second."""
@@ -178,10 +172,8 @@ class Service:
             except ValueError:
                 return 501, MESSAGES[501], None
         wrong = _wrong_init_field(fields)
-        if wrong is None and fields["sceneId"] != self.scene_id:
-            wrong = "sceneId"
-        if wrong is not None:
-            return _not_valid(wrong)
+        if wrong or fields["sceneId"] != self.scene_id:
+            return _not_valid(wrong or "sceneId")
         with self._lock:
             if fields["outerOrderNo"] in self._order_numbers:
                 return _not_valid("outerOrderNo")
@@ -204,7 +196,7 @@ class Service:
         if "encToken" in fields:
             try:
                 picture = self.picture_lock().encrypt(PICTURE, fields["encToken"])
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, DependencyError):
                 return _not_valid("encToken")
             # The documentation names no field for pictures; materialInfo is the sandbox's choice.
             data["materialInfo"] = base64.b64encode(picture).decode("ascii")
