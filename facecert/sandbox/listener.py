@@ -89,7 +89,7 @@ class _Server(ThreadingMixIn, WSGIServer):
             )
         self._connections[request] = threading.get_ident()
         try:
-            # In the connection's own thread, because a handshake may take as long as it likes.
+            # In the connection's own thread, because a slow handshake must not block the others.
             if self._tls is not None:
                 request.do_handshake()
             super().finish_request(request, client_address)
