@@ -435,8 +435,8 @@ def test_an_interceptor_without_cryptography(tls_sandbox, monkeypatch, no_crypto
     assert "subject" not in found.words and "ALIBABA_CLOUD_CA_BUNDLE" in found.repair
 
 
-def expired_certificate(authority, folder):
-    """Issue a certificate for localhost that was valid in 2001."""
+def issued(authority, folder, last_year, identified=True):
+    """Issue a certificate for 127.0.0.1 from 2001 on; identified: it names its authority's key."""
     from cryptography import x509
     from cryptography.hazmat.backends import default_backend
     from cryptography.hazmat.primitives import hashes, serialization
@@ -450,11 +450,15 @@ def expired_certificate(authority, folder):
     )
     builder = x509.CertificateBuilder(
         issuer.subject, name, key.public_key(), x509.random_serial_number(),
-        datetime.datetime(2001, 1, 1), datetime.datetime(2001, 12, 31),
+        datetime.datetime(2001, 1, 1), datetime.datetime(last_year, 12, 31),
     )  # fmt: skip
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = builder.add_extension(names, False).sign(signer, hashes.SHA256(), default_backend())
-    file = folder / "expired.pem"
+    builder = builder.add_extension(names, False)
+    if identified:
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+        builder = builder.add_extension(identifier, False)
+    signed = builder.sign(signer, hashes.SHA256(), default_backend())
+    file = folder / "issued.pem"
     file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -471,7 +475,7 @@ def test_an_expired_certificate(authority, tls_sandbox, tmp_path, request, reada
     if not readable and sys.version_info < (3, 7):
         pytest.skip("Python 3.6 tells no reason")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(expired_certificate(authority, tmp_path))
+    context.load_cert_chain(issued(authority, tmp_path, 2001))
     if not readable:
         request.getfixturevalue("no_cryptography")
     with Sandbox(ssl_context=context) as expired:
@@ -494,7 +498,6 @@ def test_an_expired_certificate(authority, tls_sandbox, tmp_path, request, reada
     ],
 )
 def test_openssls_reason_is_told(monkeypatch, code, message, words):
-    """Python 3.13 refuses certificates that are signed by a known authority."""
     reason = ssl.SSLError(message)
     reason.verify_code, reason.verify_message = code, message
 
@@ -507,6 +510,16 @@ def test_openssls_reason_is_told(monkeypatch, code, message, words):
     found = one(reach.check_tls(case(REAL_ENDPOINT)))
     assert found.verdict == "problem" and words in found.words
     assert ("signed by no authority" in found.words) == (words == "signed by no authority")
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="older Pythons verify less strictly")
+def test_a_certificate_that_only_the_strict_check_refuses(authority, tls_sandbox, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued(authority, tmp_path, 2900, identified=False))
+    with Sandbox(ssl_context=context) as refused:
+        found = one(reach.check_tls(case(at(refused))))
+    assert found.verdict == "problem" and "OpenSSL: Missing Authority Key Identifier" in found.words
+    assert "signed by no authority" not in found.words
 
 
 def test_what_speaks_no_tls(sandbox):
