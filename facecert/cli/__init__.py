@@ -1,1 +1,1 @@
-"""The command line: ``main`` holds the group, each command has a module of its name."""
+"""The command line: ``main`` has the group; each command is the module with its name."""

@@ -5,7 +5,7 @@ import click
 from ..errors import DependencyError
 from .options import verbose_option
 
-#: Where click's script makes ``facecert`` answer in.
+#: The variable by which click's script asks ``facecert`` for completions.
 VARIABLE = "_FACECERT_COMPLETE"
 
 _SHELLS = {"bash": "BashComplete", "zsh": "ZshComplete", "fish": "FishComplete"}
@@ -28,11 +28,11 @@ def command(shell: str) -> None:
     """
     try:
         from click import shell_completion
-    except ImportError as error:  # Flask 1.1 holds click back
+    except ImportError as error:  # click 7, as Flask 1.1 needs it
         raise DependencyError(
             "Completion needs click 8.0 or newer. Try: python -m pip install 'click>=8.0'"
         ) from error
     group = click.get_current_context().find_root().command
     script = getattr(shell_completion, _SHELLS[shell])(group, {}, "facecert", VARIABLE)
-    # Not script.source(): bash's asks for the version of the bash in PATH, perhaps another one.
+    # Not script.source(), because bash's checks the version of the bash in PATH first.
     click.echo(shell_completion.ShellComplete.source(script))

@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from contextlib import closing
 from typing import Any, Callable, Dict, List, Optional
 
 import click
@@ -14,15 +15,13 @@ from ..results import InitResult
 from . import prompts
 from .options import connect, verbose_option
 
-#: Nobody's: the last digit is not the checksum of the others.
+#: An invented person: the number's last digit is not the checksum of the others.
 DEMO_PERSON = ("张三", "330103199001011234")
 
 
 @click.command()
 @click.option("--page", is_flag=True, help="Let you do the verification in a browser.")
-@click.option(
-    "--live", is_flag=True, help="Against Alibaba Cloud, with the standard credential chain."
-)
+@click.option("--live", is_flag=True, help="Use Alibaba Cloud and the standard credential chain.")
 @click.option(
     "--minutes", type=click.FloatRange(0, 30), default=30, help="How long to wait for the person."
 )
@@ -30,12 +29,11 @@ DEMO_PERSON = ("张三", "330103199001011234")
 def command(page: bool, live: bool, minutes: float) -> None:
     """Show one verification from init to query, step by step.
 
-    Without options everything happens on this machine, and nobody is needed.
+    Without options it runs on this machine only and needs no person.
 
-    With --live it happens at FACECERT_ENDPOINT (by default Alibaba Cloud), with a real person, and
-    may cost money. Set FACECERT_SCENE_ID. Name and number are asked for, or taken from
-    FACECERT_CERT_NAME and FACECERT_CERT_NO; not from the command line, which other users of the
-    machine can read.
+    With --live it uses FACECERT_ENDPOINT (default: Alibaba Cloud) and a real person, and may cost
+    money. Set FACECERT_SCENE_ID. The demo asks for name and number, or reads FACECERT_CERT_NAME
+    and FACECERT_CERT_NO. It does not read them from the command line, which other users can read.
 
     Example: facecert demo --page
     """
@@ -47,31 +45,39 @@ def command(page: bool, live: bool, minutes: float) -> None:
 
 def _demo_sandbox(page: bool, minutes: float) -> None:
     from ..sandbox import Sandbox
+    from ..sandbox.listener import Listener
 
-    name, number = DEMO_PERSON
-    with Sandbox() as sandbox, _CallbackApp() as app:
+    called: List[str] = []
+
+    def app(environ: Dict[str, Any], start_response: Any) -> List[bytes]:
+        """Stand in for your web app: one callback URL."""
+        called.append("%(PATH_INFO)s?%(QUERY_STRING)s" % environ)
+        start_response("200 OK", [("Content-Length", "0")])
+        return []
+
+    with Sandbox() as sandbox, closing(Listener(app, 0, time.time)) as listener:
+        listener.open()
         client = sandbox.client(callback_secret=secrets.token_hex())
         click.echo("A sandbox stands in for Alibaba Cloud: %s" % sandbox.endpoint)
-        opened = _show_init(client, name, number, app.url)
+        opened = _show_init(client, *DEMO_PERSON, callback_url=listener.base_url + "/verified")
         if page:
-            _step(2, "The person goes to certify_url: that is you. Open it in a browser.")
+            _step(2, "The person opens certify_url. You are the person: open it in a browser.")
             click.echo("   %s" % opened.certify_url)
-            done = _wait(lambda: sandbox.is_submitted(opened.certify_id), minutes)
-            if not done:
-                click.echo("   Nobody submitted it; query says so.")
+            if not _wait(lambda: sandbox.is_submitted(opened.certify_id), minutes):
+                click.echo("   Not submitted in time; query says so.")
         else:
-            _step(2, "The person goes to certify_url. Here the sandbox does it for them.")
+            _step(2, "The person opens certify_url. Here the sandbox does it instead.")
             sandbox.complete(opened.certify_id, passed=True)
             click.echo("   done")
         sandbox.wait_for_callbacks()
-        for path in app.called:
-            _step(3, "The platform calls back. Anyone could: check the token, then ask.")
+        for path in called:
+            _step(3, "The platform calls back. Others could too: check the token, then query.")
             click.echo("   GET %s" % re.sub("(CallbackToken=)[^&]*", r"\1...", path))
             click.echo("   answer = facecert.confirm(request.url)")
             click.echo("   answer.passed\n       %s" % client.confirm(path).passed)
-        _show_query(client, opened, 4 if app.called else 3)
+        _show_query(client, opened, 4 if called else 3)
         if page:
-            time.sleep(2)  # the browser still fetches the page that says so
+            time.sleep(2)  # for the browser, which still loads the last page
         client.close()
         click.echo("\nNext: facecert demo --page, and README.rst, \"Going live\".")
 
@@ -83,11 +89,11 @@ def _demo_live(minutes: float) -> None:
         opened = _show_init(client, name, number)
         _step(2, "The person opens certify_url in Alipay (on a PC: as a QR code to scan).")
         click.echo("   %s" % opened.certify_url)
-        click.echo("   Waiting for a pass. Who failed looks like who is not done: Ctrl-C ends it.")
+        click.echo("   Waiting for a pass. A failure looks like no submission: Ctrl-C ends it.")
         try:
             _wait(lambda: _passed(client, opened.certify_id), minutes)
         except KeyboardInterrupt:
-            click.echo("   not waiting any longer")
+            click.echo("   interrupted")
         _show_query(client, opened, 3)
 
 
@@ -101,32 +107,6 @@ def _passed(client: Client, certify_id: str) -> bool:
         return False
 
 
-class _CallbackApp:
-    """The demo's own web app: one URL that notes who called it."""
-
-    def __init__(self) -> None:
-        from ..sandbox.listener import Listener
-
-        self.called: List[str] = []
-        self._listener = Listener(self._answer, 0, time.time)
-
-    def __enter__(self) -> "_CallbackApp":
-        self._listener.open()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._listener.close()
-
-    @property
-    def url(self) -> str:
-        return self._listener.base_url + "/verified"
-
-    def _answer(self, environ: Dict[str, Any], start_response: Any) -> List[bytes]:
-        self.called.append("%(PATH_INFO)s?%(QUERY_STRING)s" % environ)
-        start_response("200 OK", [("Content-Length", "0")])
-        return []
-
-
 def _show_init(
     client: Client, name: str, number: str, callback_url: Optional[str] = None
 ) -> InitResult:
@@ -136,11 +116,11 @@ def _show_init(
     click.echo(call + (", callback_url=...)" if callback_url else ")"))
     opened = client.init(cert_name=name, cert_no=number, return_url="", callback_url=callback_url)
     for field, remark in (
-        ("certify_id", "keep it: the bill is by this id"),
-        ("outer_order_no", "made for you; pass your own order's number instead"),
-        ("certify_url", "send the person there; good for one submission"),
-        ("expires_at", "30 minutes on"),
-        ("request_id", "Alibaba Cloud's support asks for it"),
+        ("certify_id", "store it: the bill is by this id"),
+        ("outer_order_no", "made for you; or pass your own order number"),
+        ("certify_url", "for the person; valid for one submission"),
+        ("expires_at", "in 30 minutes"),
+        ("request_id", "for Alibaba Cloud's support"),
     ):
         click.echo("   opened.%-15s # %s" % (field, remark))
         click.echo("       %s" % getattr(opened, field))
@@ -148,12 +128,12 @@ def _show_init(
 
 
 def _show_query(client: Client, opened: InitResult, step: int) -> None:
-    _step(step, "Ask how it went. Only this is the truth, whatever a browser or a callback says.")
+    _step(step, "Query the result. Only this is the truth, not a browser and not a callback.")
     click.echo("   answer = facecert.query(opened.certify_id)")
-    answer = client.query(opened.certify_id)
-    remark = "the person passed" if answer.passed else "failed, or not done yet"
+    passed = client.query(opened.certify_id).passed
+    remark = "the person passed" if passed else "failed, or not done yet"
     click.echo("   answer.passed          # %s" % remark)
-    click.echo("       %s" % answer.passed)
+    click.echo("       %s" % passed)
 
 
 def _step(number: int, text: str) -> None:
@@ -161,7 +141,7 @@ def _step(number: int, text: str) -> None:
 
 
 def _wait(done: Callable[[], bool], minutes: float) -> bool:
-    """Ask every two seconds until it is done or the time is over."""
+    """Check every two seconds until ``done`` returns True or the time is over."""
     end = time.monotonic() + minutes * 60
     while not done():
         if time.monotonic() >= end:

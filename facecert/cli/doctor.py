@@ -2,7 +2,7 @@
 
 import click
 
-from ..doctor import checks as doctor
+from ..doctor import checks
 from ..doctor.finding import OK, PROBLEM, Finding
 from .options import json_option, verbose_option
 from .output import DONE, SETUP, Output
@@ -12,24 +12,24 @@ _COLOURS = {OK: "green", PROBLEM: "red"}
 
 @click.command()
 @click.option(
-    "--call", is_flag=True, help="Also make one signed query about a verification nobody opened."
+    "--call", is_flag=True, help="Also make one signed query about an unknown verification."
 )
 @json_option
 @verbose_option
 def command(call: bool, output: Output) -> int:
-    """Find out why nobody can be verified from this machine.
+    """Find out why this machine cannot open a verification.
 
-    Looks at Python, the packages, the settings, the AccessKey's source (never its secret), the
-    endpoint's name, TLS and clock, SM2 and the ledger, and says how to repair what is wrong. Run
-    it as the app's own user and with its environment. Nothing is sent but empty requests; --call
-    sends a signed one.
+    Checks Python, the packages, the settings, the AccessKey's source (it never shows the secret),
+    the endpoint's name, TLS and clock, SM2 and the ledger, and prints how to repair what is wrong.
+    Run it as the app's user with the app's environment. It sends empty requests only; --call sends
+    a signed one.
 
     Exit code 0: no problem. Exit code 6: there is one.
 
     Example: facecert doctor --call
     """
     problems = 0
-    for finding in doctor.examine(call=call):
+    for finding in checks.examine(call=call):
         problems += finding.verdict == PROBLEM
         output.show(finding._asdict(), _words(finding))
     output.note("%d problems found." % problems if problems else "No problem found.")

@@ -7,9 +7,9 @@ from typing import Iterator
 import click
 
 from ..crypto.sm2 import Ciphertext, encrypt, is_ciphertext
-from .prompts import ask
 from .options import verbose_option
 from .output import Misuse, is_terminal
+from .prompts import ask
 
 
 @click.command()
@@ -18,16 +18,17 @@ def command() -> None:
     """Encrypt a name or a number with SM2.
 
     On a terminal it asks for the text, without echo. Otherwise it reads lines from standard input
-    (UTF-8) and prints one ciphertext for each. Never from the command line, which others can read.
+    (UTF-8) and prints one ciphertext a line. It takes no text from the command line, which other
+    users can read.
 
-    Blanks around a text are dropped, the final x of an 18-character number becomes X, and what is
-    ciphertext already stays as it is. The key is FACECERT_SM2_PUBLIC_KEY, or the published one.
+    Blanks around a text are removed, the final x of an 18-character number becomes X, and
+    ciphertext stays unchanged. The key is FACECERT_SM2_PUBLIC_KEY, or the published one.
 
     Example: facecert encrypt < names.txt > ciphertexts.txt
     """
     for number, text in enumerate(_texts(), 1):
         if not text:
-            raise Misuse("Line %d is blank or not UTF-8; it ended there." % number)
+            raise Misuse("Line %d is blank or not UTF-8. Later lines were not read." % number)
         if re.fullmatch("[0-9]{17}x", text):
             text = text.upper()
         click.echo(Ciphertext(text) if is_ciphertext(text) else encrypt(text))

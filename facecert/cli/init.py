@@ -10,21 +10,21 @@ from .options import connect, json_option, scene_option, verbose_option
 from .output import Misuse, Output
 
 _REFUSED = (
-    "init takes no such thing on its command line. A name or a number would be seen there by"
-    " everyone who lists processes, and kept in the shell's history. Nothing was sent; what was"
-    " typed is not repeated here. If it was somebody's name or number, consider it seen, and remove"
-    " it from the history. See facecert init --help for the ways to give them."
+    "init has no such option or argument. Everyone who lists processes can read a name or a number"
+    " on the command line, and the shell stores it in its history. Nothing was sent, and this"
+    " message does not repeat what was typed. If it was a name or a number, consider it disclosed,"
+    " and remove it from the history. See facecert init --help for the ways to give them."
 )
 
 
 class _Init(click.Command):
-    """Refuses whatever it does not know, without quoting it."""
+    """Refuses unknown options and arguments without quoting them."""
 
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         try:
             return super().parse_args(ctx, args)
         except (click.BadParameter, click.BadOptionUsage):
-            raise  # about an option that it has
+            raise  # about one of its own options
         except click.UsageError:
             pass
         raise Misuse(_REFUSED, ctx)
@@ -33,7 +33,7 @@ class _Init(click.Command):
 @click.command(cls=_Init)
 @scene_option
 @click.option(
-    "--outer-order-no", metavar="NO", help="Your order's number, never used before; else made."
+    "--outer-order-no", metavar="NO", help="Your order number, never used before; default: random."
 )
 @click.option("--return-url", metavar="URL", default="", help="Where the person goes afterwards.")
 @click.option("--callback-url", metavar="URL", help="https://... that the platform calls.")
@@ -41,9 +41,7 @@ class _Init(click.Command):
     "--biz-code", type=click.Choice(BIZ_CODES), default="FACE", show_default=True,
     help="FACE: mini-program, H5. FACE_SDK: iOS, Android.",
 )  # fmt: skip
-@click.option(
-    "--encrypt/--no-encrypt", default=None, help="SM2 or not, instead of FACECERT_ENCRYPT."
-)
+@click.option("--encrypt/--no-encrypt", default=None, help="SM2; overrides FACECERT_ENCRYPT.")
 @json_option
 @verbose_option
 def command(
@@ -51,28 +49,25 @@ def command(
 ) -> None:
     """Open a verification; it may cost money.
 
-    Name and number are asked for without echo. For programs: one JSON object on standard input,
-    {"cert_name": "...", "cert_no": "..."}, or FACECERT_CERT_NAME and FACECERT_CERT_NO. Never on
-    the command line, which others can read. They may be ciphertext from facecert encrypt.
+    init asks for name and number without echo. A program gives one JSON object on standard input,
+    {"cert_name": "...", "cert_no": "..."}, or sets FACECERT_CERT_NAME and FACECERT_CERT_NO. Both
+    may be ciphertext from facecert encrypt. Other users can read the command line, so init does
+    not accept them there.
 
-    Prints certify_id (keep it: the bill is by it), outer_order_no, certify_url, expires_at and
-    request_id. Exit code 4: it may have been opened; look for outer_order_no in the console.
+    Prints certify_id (store it: the bill is by this id), outer_order_no, certify_url, expires_at
+    and request_id. Exit code 4: it may have been opened; look for outer_order_no in the console.
 
     Example: facecert init --callback-url https://shop.example/verified
     """
     with connect(scene_id) as client:
         name, number = prompts.read()
         opened = client.init(cert_name=name, cert_no=number, encrypt=encrypt, **arguments)
-    result = {
-        "certify_id": opened.certify_id,
-        "outer_order_no": opened.outer_order_no,
-        "certify_url": opened.certify_url,
-        "expires_at": opened.expires_at.isoformat(timespec="seconds"),
-        "request_id": opened.request_id,
-    }
+    fields = ("certify_id", "outer_order_no", "certify_url", "expires_at", "request_id")
+    result = {name: getattr(opened, name) for name in fields}
+    result["expires_at"] = opened.expires_at.isoformat(timespec="seconds")
     try:
         output.show(result)
     except OSError:
-        # It is open and will be billed, so its id must not get lost with a pipe or a full disk.
-        click.echo("It was opened: certify_id %s" % opened.certify_id, err=True)
+        # The verification will be billed, so a closed pipe or a full disk must not lose its id.
+        click.echo("The verification is open: certify_id %s" % opened.certify_id, err=True)
         raise

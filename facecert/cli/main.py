@@ -1,8 +1,4 @@
-"""The command line: its commands by name, and how every one of them ends.
-
-Exit codes: 0 passed, or done; 1 not passed (or not yet); 2 usage; 3 refused; 4 outcome unknown;
-5 nothing was done, try later; 6 setup; 70 a bug; 130 interrupted; 141 the output was not taken.
-"""
+"""The group of all commands, and how a command ends: its errors and exit codes."""
 
 import errno
 import os
@@ -14,27 +10,27 @@ from typing import Any, Dict, List, Optional
 import click
 
 from .._version import __version__
-from .output import BUG, DONE, INTERRUPTED, SETUP, UNWRITTEN, Misuse, Output
 from ..errors import FacecertError
+from .output import BUG, DONE, INTERRUPTED, SETUP, UNWRITTEN, Misuse, Output
 
-#: Command -> its help in one line. The command is ``cli/<name>.py``, imported when called.
+#: Command -> the first line of its help. The command is ``cli/<name>.py``, imported when called.
 COMMANDS: Dict[str, str] = {
     "demo": "Show one verification from init to query, step by step.",
     "sandbox": "Run the sandbox for other programs until Ctrl-C.",
     "init": "Open a verification; it may cost money.",
-    "query": "Ask whether the person passed; or about many persons.",
-    "wait": "Wait until the person passed, or surely did not.",
+    "query": "Ask whether the person passed; or query many ids.",
+    "wait": "Wait until the person passed, or has finally not passed.",
     "link": "Print the link that opens a certify_url in Alipay.",
     "qr": "Print a certify_url as a QR code, to be scanned with Alipay.",
     "encrypt": "Encrypt a name or a number with SM2.",
     "ledger": "Look into the ledger of all verifications.",
-    "doctor": "Find out why nobody can be verified from this machine.",
+    "doctor": "Find out why this machine cannot open a verification.",
     "completion": "Print the script that completes commands and options.",
 }
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called, and turns whatever it raises into an exit code."""
+    """Imports a command when it is called, and turns every exception into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
         return list(COMMANDS)
@@ -51,7 +47,7 @@ class _Commands(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **more: Any) -> Any:
-        """Run, and exit with one of the codes in this module's docstring."""
+        """Run a command and exit with its code."""
         if "_FACECERT_COMPLETE" in os.environ or not more.get("standalone_mode", True):
             return super().main(args, prog_name, *rest, **more)
         arguments = sys.argv[1:] if args is None else list(args)
@@ -59,7 +55,7 @@ class _Commands(click.Group):
         try:
             code = self._run(prog_name or "facecert", arguments, output)
         except OSError as error:
-            code = _not_taken(error, output)
+            code = _unwritten(error, output)
         sys.exit(code)
 
     def _run(self, prog_name: str, arguments: List[str], output: Output) -> int:
@@ -78,55 +74,48 @@ class _Commands(click.Group):
             click.echo(err=True)
             return INTERRUPTED
         except UnicodeEncodeError as error:
-            return output.complain_in_words(
-                "Error",
-                "The encoding of this output (%s) lacks a character; try it with LC_ALL=C.UTF-8."
-                % error.encoding,
-                SETUP,
-            )
+            message = "The output's encoding (%s) lacks a character. Try LC_ALL=C.UTF-8."
+            return output.complain_in_words("Error", message % error.encoding, SETUP)
         except OSError:
             raise
         except Exception as error:
-            # Without its message: nobody knows what that quotes.
+            # Without the exception's message, because it may quote personal data.
             where = "".join(traceback.format_tb(error.__traceback__))
             message = "This is a bug in facecert, please report it: %s\n%s"
             return output.complain_in_words("Bug", message % (type(error).__name__, where), BUG)
 
 
 def _unquoted(error: click.UsageError) -> str:
-    """Say what is wrong with a command line, without repeating what may be somebody's name."""
+    """Return a message that quotes nothing of the command line, which may hold a name."""
     if isinstance(error, Misuse):
         return error.message
-    see = " See: %s --help" % (error.ctx.command_path if error.ctx else "facecert")
-    if isinstance(error, click.MissingParameter) and error.param is not None:
-        return "%s is missing.%s" % (_name(error.param), see)
-    if isinstance(error, click.BadParameter) and error.param is not None:
-        return "The value of %s is not valid.%s" % (_name(error.param), see)
-    if isinstance(error, click.BadOptionUsage):
-        return "%s needs a value, or takes none.%s" % (error.option_name, see)
-    return "There is no such command, option or argument.%s" % see
-
-
-def _name(parameter: click.Parameter) -> str:
+    parameter = getattr(error, "param", None)
+    name = parameter and parameter.human_readable_name
     if isinstance(parameter, click.Option):
-        return max(parameter.opts, key=len)
-    return parameter.human_readable_name
+        name = max(parameter.opts, key=len)
+    message = "There is no such command, option or argument."
+    if isinstance(error, click.MissingParameter) and name:
+        message = "%s is missing." % name
+    elif isinstance(error, click.BadParameter) and name:
+        message = "The value of %s is not valid." % name
+    elif isinstance(error, click.BadOptionUsage):
+        message = "%s needs a value, or takes none." % error.option_name
+    return "%s See: %s --help" % (message, error.ctx.command_path if error.ctx else "facecert")
 
 
-def _not_taken(error: OSError, output: Output) -> int:
-    """Say so unless it is a closed pipe, which is the other side's good right."""
+def _unwritten(error: OSError, output: Output) -> int:
+    """Report a failed write, but not a closed pipe, because a reader may stop at any time."""
     try:
         if error.errno != errno.EPIPE:
-            output.complain_in_words(
-                "OSError", "Reading or writing failed: %s." % error.strerror, UNWRITTEN
-            )
+            message = "Reading or writing failed: %s." % error.strerror
+            output.complain_in_words("OSError", message, UNWRITTEN)
     except OSError:
-        pass  # standard error is gone as well
+        pass  # standard error cannot be written either
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
         except (OSError, ValueError):
-            # Or the interpreter would try again when it ends, and complain.
+            # The interpreter flushes again at its end, and would print another error.
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return UNWRITTEN
 
@@ -139,17 +128,17 @@ def _not_taken(error: OSError, output: Output) -> int:
 @click.version_option(__version__, prog_name="facecert")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Real-person verification with Alibaba Cloud, from the server's side.
+    """Real-person verification with Alibaba Cloud, for servers.
 
     Start with: facecert demo
 
     \b
     Exit codes:
         0  passed, or done
-        1  not passed, or not yet; of ledger: there is something to look after
+        1  not passed, or not yet; of ledger: some verifications need attention
         2  the command line or the input is wrong; nothing was sent
         3  refused by the gateway or the service
-        4  outcome unknown: it may have been done; of a batch: some have no answer
+        4  outcome unknown: it may have been done; of a batch: some ids have no result
         5  not reached, or throttled: nothing was done, try later
         6  setup: AccessKey, a FACECERT_ variable, a missing package, the ledger
        70  a bug in facecert

@@ -1,8 +1,7 @@
-"""What a command prints, and the exit code that it ends with.
+"""What a command prints, and its exit code.
 
-Results go to standard output: words on a terminal, one JSON object a line with ``--json`` or where
-there is no terminal. Everything else goes to standard error: words, or one JSON object a line with
-``--json``. So standard output can always be parsed.
+Results go to standard output: words on a terminal; elsewhere, and with ``--json``, one JSON object
+a line. Everything else goes to standard error: words, or with ``--json`` one JSON object a line.
 """
 
 import errno
@@ -15,15 +14,9 @@ from typing import Any, Dict, Mapping, Optional, TextIO
 import click
 
 from ..errors import (
-    UNKNOWN,
-    ConnectionFailed,
-    CredentialsError,
-    DependencyError,
-    FacecertError,
-    InvalidParameter,
-    LedgerError,
-    Throttled,
-)
+    UNKNOWN, ConnectionFailed, CredentialsError, DependencyError, FacecertError, InvalidParameter,
+    LedgerError, Throttled,
+)  # fmt: skip
 from ..redact import UNPRINTABLE
 
 DONE = 0
@@ -39,117 +32,83 @@ UNWRITTEN = 141
 
 
 class Misuse(click.UsageError):
-    """A usage error in words of facecert's own, which quote nothing of what was typed."""
+    """A usage error whose message quotes nothing of the command line."""
 
 
 class Output:
-    """Where a command prints to.
-
-    Args:
-        asked: True when ``--json`` was given. Then errors are JSON too.
-    """
+    """Prints the results, notes and errors of a command; ``asked``: ``--json`` was given."""
 
     def __init__(self, asked: bool = False) -> None:
         self.errors_as_json = asked
         self.as_json = asked or not is_terminal(sys.stdout)
 
     def show(self, result: Mapping[str, Any], words: Optional[str] = None) -> None:
-        """Print a result: its JSON, or its words (without any, one field a line).
-
-        Raises:
-            OSError: it cannot be printed; ``facecert.cli`` makes exit code 141 of that.
-        """
+        """Print a result as JSON, or as words (default: one line a field), or raise OSError."""
         standard_output()
         if self.as_json:
-            click.echo(json.dumps(result))
-        else:
-            click.echo(_lines(result) if words is None else words)
+            words = json.dumps(result)
+        elif words is None:
+            width = max(map(len, result))
+            shown = {name: "-" if value is None else str(value) for name, value in result.items()}
+            words = "\n".join(
+                "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", shown[name])) for name in shown
+            )
+        click.echo(words)
 
     def note(self, words: str) -> None:
-        """Tell a person something by the way, if there is one on standard error."""
+        """Print a remark on standard error if that is a terminal."""
         if not self.errors_as_json and is_terminal(sys.stderr):
             click.echo(words, err=True)
 
     def complain(self, error: FacecertError, going_on: bool = False) -> int:
-        """Print an error, and return the exit code that it stands for.
-
-        Args:
-            going_on: it is not the end; the command tries again.
-        """
-        kind, message, code = type(error).__name__, str(error), exit_code(error)
+        """Print an error and return its exit code; ``going_on``: the command tries again."""
+        kind, message = type(error).__name__, str(error)
         certify_id = getattr(error, "certify_id", None)
         if certify_id:
             message += " (certify_id %s)" % certify_id
-        fields: Dict[str, Any] = {
-            "code": error.code,
-            "request_id": error.request_id,
-            "outcome": error.outcome,
-            "retryable": error.retryable,
-            "outer_order_no": error.outer_order_no,
-            "certify_id": certify_id,
-        }
+        names = ("code", "request_id", "outcome", "retryable", "outer_order_no")
+        fields: Dict[str, Any] = {name: getattr(error, name) for name in names}
+        fields["certify_id"] = certify_id
         words = "%s: %s" % (kind, message)
         if going_on:
             fields["going_on"] = True
             words += " Trying again."
-        self._error(kind, words, message, code, fields)
-        return code
+        return self.complain_in_words(kind, message, exit_code(error), words, fields)
 
-    def complain_in_words(self, kind: str, message: str, code: int) -> int:
-        """Print an error that is none of facecert's own tree, and return its exit code.
+    def complain_in_words(
+        self, kind: str, message: str, code: int, words: str = "", fields: Mapping[str, Any] = {}
+    ) -> int:
+        """Print an error and return its exit code. JSON has ``kind`` as ``error``, and ``fields``.
 
-        Args:
-            kind: what stands for the error's class in JSON.
+        ``words`` replace the message where errors are not JSON.
         """
-        self._error(kind, message, message, code, {})
-        return code
-
-    def _error(
-        self, kind: str, words: str, message: str, code: int, fields: Mapping[str, Any]
-    ) -> None:
+        text = "Error: %s" % (words or message)
         if self.errors_as_json:
-            click.echo(
-                json.dumps(dict({"error": kind, "message": message, "exit_code": code}, **fields)),
-                err=True,
-            )
-        else:
-            click.echo("Error: %s" % words, err=True)
+            text = json.dumps(dict(error=kind, message=message, exit_code=code, **fields))
+        click.echo(text, err=True)
+        return code
 
 
 def standard_output() -> TextIO:
-    """Return it.
-
-    Raises:
-        OSError: whoever started us has closed it; click would say nothing.
-    """
+    """Return standard output, or raise OSError when it is closed, because click would not."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return sys.stdout
 
 
 def exit_code(error: FacecertError) -> int:
-    """Return the exit code that an error stands for."""
+    """Return the exit code of an error."""
     if isinstance(error, InvalidParameter):
         return SETUP if error.field.startswith("FACECERT_") else USAGE
     if isinstance(error, (CredentialsError, DependencyError, LedgerError)):
         return SETUP
     if error.outcome == UNKNOWN:
         return OUTCOME_UNKNOWN
-    # Both mean: nothing was done, and it may work later.
     if isinstance(error, (ConnectionFailed, Throttled)):
         return UNREACHABLE
     return REFUSED
 
 
 def is_terminal(stream: Any) -> bool:
-    """Tell whether a standard stream is there and a terminal."""
+    """Tell whether a standard stream exists and is a terminal."""
     return stream is not None and bool(stream.isatty())
-
-
-def _lines(result: Mapping[str, Any]) -> str:
-    width = max(map(len, result))
-    shown = {name: "-" if value is None else str(value) for name, value in result.items()}
-    return "\n".join(
-        "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", value))
-        for name, value in shown.items()
-    )

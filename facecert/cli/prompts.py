@@ -1,6 +1,6 @@
 """A person's name and number: from the environment, standard input or a prompt, never from argv.
 
-Other users of the machine read a command line in ``ps``, and shells keep it in their history.
+Other users of the machine can read a command line in ``ps``, and shells store it in a history.
 """
 
 import getpass
@@ -10,12 +10,11 @@ import sys
 import warnings
 from typing import Dict, Tuple
 
-
-from ..identity import check_text
 from ..crypto.sm2 import Ciphertext, is_ciphertext
+from ..identity import check_text
 from .output import Misuse, is_terminal
 
-#: Argument of ``init`` -> (environment variable, what is asked for).
+#: Argument of ``init`` -> (environment variable, prompt).
 SOURCES = {
     "cert_name": ("FACECERT_CERT_NAME", "Name"),
     "cert_no": ("FACECERT_CERT_NO", "Document number"),
@@ -28,14 +27,14 @@ _LONGEST_INPUT = 65536
 
 
 def read() -> Tuple[str, str]:
-    """Return name and number. What is SM2 ciphertext comes as ``Ciphertext``.
+    """Return name and number; SM2 ciphertext is returned as ``Ciphertext``.
 
-    FACECERT_CERT_NAME and FACECERT_CERT_NO win; then comes standard input, if it is no terminal,
-    as one JSON object; then prompts without echo.
+    FACECERT_CERT_NAME and FACECERT_CERT_NO override one JSON object on standard input. On a
+    terminal, prompts without echo ask for what is missing.
 
     Raises:
         InvalidParameter: a variable is not valid Unicode text; ``field`` is its name.
-        Misuse: neither came; the message quotes nothing.
+        Misuse: name or number is missing. The message quotes nothing.
     """
     person = {
         field: check_text(variable, os.environ[variable])
@@ -43,13 +42,12 @@ def read() -> Tuple[str, str]:
         if os.environ.get(variable, "").strip()
     }
     missing = [field for field in SOURCES if field not in person]
-    if missing and not is_terminal(sys.stdin):
-        if len(missing) < len(SOURCES):
-            variable = SOURCES[missing[0]][0]
-            raise Misuse("There is no terminal to ask on. Set %s as well." % variable)
-        person = from_json(stdin_bytes(_LONGEST_INPUT))
-    elif missing:
+    if missing and is_terminal(sys.stdin):
         person.update({field: ask(SOURCES[field][1]) for field in missing})
+    elif len(missing) == 1:
+        raise Misuse("There is no terminal for a prompt. Set %s as well." % SOURCES[missing[0]][0])
+    elif missing:
+        person = from_json(sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin else b"")
     name, number = (
         Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
         for field in SOURCES
@@ -58,12 +56,12 @@ def read() -> Tuple[str, str]:
 
 
 def ask(prompt: str) -> str:
-    """Ask on the terminal, without echo, until something is typed.
+    """Ask on the terminal, without echo, until there is an input that is not blank.
 
-    Not with ``click.prompt``, which shows the prompt before it switches the echo off.
+    ``click.prompt`` is not used, because it prints the prompt before it switches the echo off.
     """
     with warnings.catch_warnings():
-        # getpass would only warn and then echo it.
+        # Without this, getpass warns and then reads with echo.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             text = ""
@@ -73,20 +71,15 @@ def ask(prompt: str) -> str:
         except getpass.GetPassWarning:
             problem = "This terminal cannot hide what you type. Use standard input."
         except UnicodeDecodeError:  # it quotes its input
-            problem = "The locale's encoding lacks what you typed; try it with LC_ALL=C.UTF-8."
+            problem = "The locale's encoding lacks a character of your input. Try LC_ALL=C.UTF-8."
     raise Misuse(problem)
-
-
-def stdin_bytes(limit: int = -1) -> bytes:
-    """Return what comes on standard input, at most so many bytes."""
-    return b"" if sys.stdin is None else sys.stdin.buffer.read(limit)
 
 
 def from_json(data: bytes) -> Dict[str, str]:
     """Read ``{"cert_name": "...", "cert_no": "..."}``, in UTF-8.
 
     Raises:
-        Misuse: it is something else.
+        Misuse: the data is something else.
     """
     try:
         person = json.loads(data.decode("utf-8-sig"))
@@ -98,11 +91,7 @@ def from_json(data: bytes) -> Dict[str, str]:
         or not all(isinstance(text, str) and text.strip() for text in person.values())
     ):
         raise Misuse(
-            "%s on standard input: give %s there, or set %s and %s."
-            % (
-                "Something else came" if data else "Nothing came",
-                SHAPE,
-                *(variable for variable, _ in SOURCES.values()),
-            )
+            "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
+            % ("is not a name and a number" if data else "is empty", SHAPE)
         ) from None
     return person

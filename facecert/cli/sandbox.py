@@ -1,6 +1,6 @@
 """``facecert sandbox``."""
 
-import time
+import threading
 
 import click
 
@@ -13,28 +13,27 @@ from .options import verbose_option
 def command(port: int) -> None:
     """Run the sandbox for other programs until Ctrl-C.
 
-    Prints what they have to set. It listens on this machine only.
+    Prints the variables that the programs need. The sandbox listens on this machine only.
 
     Example: facecert sandbox --port 8180
     """
     from ..sandbox import Sandbox
 
     try:
-        running = Sandbox(port=port).start()
+        sandbox = Sandbox(port=port).start()
     except OSError as error:
         raise click.ClickException(
-            "Port %d cannot be had: %s. Choose another with --port." % (port, error.strerror)
+            "Port %d cannot be used: %s. Choose another with --port." % (port, error.strerror)
         )
-    click.echo("The sandbox listens; open %s in a browser. It verifies nobody." % running.endpoint)
-    click.echo("Set this for the program that you want to try. It counts for facecert.init(),")
-    click.echo("facecert.query() and Client.from_environment(); Client(...) reads none of it.\n")
-    for name, value in running.environment.items():
+    click.echo("The sandbox listens; open %s in a browser." % sandbox.endpoint)
+    click.echo("Set these variables for the program under test. facecert.init(), facecert.query()")
+    click.echo("and Client.from_environment() read them; Client(...) does not.\n")
+    for name, value in sandbox.environment.items():
         click.echo("  export %s=%s" % (name, value))
     click.echo("\nStop it with Ctrl-C.")
     try:
-        while True:
-            time.sleep(3600)
+        threading.Event().wait()
     except KeyboardInterrupt:
         click.echo("Stopped.")
     finally:
-        running.stop()
+        sandbox.stop()

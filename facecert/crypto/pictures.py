@@ -28,7 +28,7 @@ RSA_BITS = 2048
 
 
 @contextmanager
-def _needs_cryptography() -> Iterator[None]:
+def needs_cryptography() -> Iterator[None]:
     """Raise DependencyError when an import inside the ``with`` block fails."""
     try:
         yield
@@ -83,7 +83,7 @@ class PictureKey:
             raise InvalidParameter.about("bits", "must be 128 or 256")
         field = "rsa_public_key" if rsa_public_key else VARIABLE
         public_key = _rsa_public_key(rsa_public_key or os.environ.get(VARIABLE, ""), field)
-        with _needs_cryptography():
+        with needs_cryptography():
             from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 
         secret = os.urandom(32) if bits == 256 else _random_text(16)
@@ -130,7 +130,7 @@ class PictureKey:
         is_iv = isinstance(iv, bytes) and len(iv) == 16
         if not is_iv if mode == "CBC" else iv is not None:
             raise InvalidParameter.about("iv", "must be 16 bytes for CBC, None for ECB")
-        with _needs_cryptography():
+        with needs_cryptography():
             from cryptography.hazmat.backends import default_backend
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
             from cryptography.hazmat.primitives.padding import PKCS7
@@ -175,7 +175,7 @@ def _rsa_public_key(given: Union[str, bytes], field: str) -> "RSAPublicKey":
             "the service's RSA key is missing: pass rsa_public_key, or set %s" % VARIABLE,
             field=field,
         )
-    with _needs_cryptography():
+    with needs_cryptography():
         from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey

@@ -1,4 +1,4 @@
-"""The doctor: finds out why no verification can be opened from this machine."""
+"""The doctor: finds out why this machine cannot open a verification."""
 
 from .checks import CHECKS, examine
 from .finding import Case, Finding

@@ -1,8 +1,9 @@
-"""One finding of the doctor, and what every examination is given."""
+"""Findings of the doctor, and what every check is given."""
 
 import re
 import threading
-from typing import Any, Callable, List, Mapping, NamedTuple, TypeVar
+from concurrent.futures import Future, wait
+from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from .. import settings
 from ..errors import FacecertError
@@ -15,12 +16,12 @@ Result = TypeVar("Result")
 
 
 class Finding(NamedTuple):
-    """What one examination found.
+    """One result of a check.
 
     Attributes:
-        subject: what was looked at, in a word: ``"packages"``, ``"dns"``, ``"clock"`` ...
+        subject: what was checked, in a word: ``"packages"``, ``"dns"``, ``"clock"`` ...
         verdict: ``"ok"``, ``"warning"`` or ``"problem"``.
-        words: what was found, and whose fault it is. No secret and no personal data.
+        words: what was found, and the cause. No secret and no personal data.
         repair: the command or step that repairs it, or ``""``.
     """
 
@@ -31,58 +32,46 @@ class Finding(NamedTuple):
 
 
 class Case(NamedTuple):
-    """What is examined: the ``FACECERT_*`` variables, and the clock to hold against others."""
+    """What is checked: the ``FACECERT_*`` variables, and a clock in seconds since the epoch."""
 
     environ: Mapping[str, str]
     clock: Callable[[], float]
 
     def setting(self, variable: str) -> Any:
-        """Return what a ``FACECERT_*`` variable stands for, None when it is not set.
-
-        Raises:
-            InvalidParameter: it holds something impossible.
-        """
+        """Return the value of a ``FACECERT_*`` variable or None; raise InvalidParameter."""
         read = settings.from_environment({variable: self.environ.get(variable, "")})
         return read.get(settings.VARIABLES[variable][0])
 
     @property
     def endpoint(self) -> str:
-        """The endpoint that the environment names, or else Alibaba Cloud's."""
+        """The endpoint in the environment, or Alibaba Cloud's."""
         return self.setting("FACECERT_ENDPOINT") or settings.DEFAULT_ENDPOINT
 
 
 def failed(subject: str, error: Exception) -> Finding:
-    """Make a finding of an error. Only facecert's own words are fit to be shown."""
+    """Return the finding of an error. Only messages of facecert's errors are safe to show."""
     if not isinstance(error, FacecertError):
-        words = "This examination itself broke off (%s). Report it to facecert; the others go on."
+        words = "This check failed with %s. Please report it; the other checks go on."
         return Finding(subject, PROBLEM, words % type(error).__name__)
-    words, *repair = re.split(" (?:Repair it|Install them) with: ", str(error))
+    words, *repair = re.split(" (?:Repair|Install)[a-z ]* with: ", str(error))
+    words = "%s: %s" % (type(error).__name__, words)
     return Finding(subject, PROBLEM, words, "".join(repair))
 
 
-def within(seconds: float, what: Callable[[], Result]) -> Result:
-    """Return what a function returns, or raise what it raises, unless that takes too long.
+def within(seconds: float, call: Callable[[], Result]) -> Result:
+    """Return what a call without a timeout of its own returns, or raise TimeoutError.
 
-    For what has no time limit of its own, as the system's resolver. It may go on in the
-    background, which keeps no process from ending.
-
-    Raises:
-        TimeoutError: the time is over.
+    A call that takes longer than ``seconds`` goes on in a daemon thread.
     """
-    results: List[Result] = []
-    errors: List[Exception] = []
+    future: "Future[Result]" = Future()
 
     def run() -> None:
         try:
-            results.append(what())
+            future.set_result(call())
         except Exception as error:
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    for error in errors[:1]:
-        raise error
-    if not results:
-        raise TimeoutError("no answer within %d seconds" % seconds)
-    return results[0]
+    threading.Thread(target=run, daemon=True).start()
+    if not wait([future], seconds).done:
+        raise TimeoutError("no response within %d seconds" % seconds)
+    return future.result()

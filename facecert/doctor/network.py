@@ -1,29 +1,59 @@
-"""The doctor's look at the way to the endpoint: name, TLS, and the clock at the other end."""
+"""The doctor's checks of the network: the endpoint, its name, TLS, and the clock."""
 
+import re
 import socket
 import ssl
 import time
-from typing import Any, Iterator, List, NamedTuple, Optional, Tuple
+from datetime import timezone
+from typing import Any, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
-from ..transport.answers import Response, skew_seconds
+from .. import settings
 from ..errors import ConnectionFailed, FacecertError
-from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
-from ..redact import Private
 from ..links import is_loopback
+from ..redact import UNPRINTABLE
+from ..transport.answers import Response, skew_seconds
+from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 
-#: Seconds for each name and each connection; the operator waits.
+#: Seconds for each name and each connection.
 PATIENCE = 5.0
 
-#: Seconds. The gateway refuses what lies further off (help.aliyun.com 48054).
+#: Seconds between the clocks: the gateway's limit (help.aliyun.com 48054), and NTP's failure.
 TOO_FAR_OFF = 900.0
 SUSPICIOUS = 60.0
 
-SET_CLOCK = "timedatectl set-ntp true (a container takes the time from its host: do it there)"
+SET_CLOCK = "timedatectl set-ntp true (for a container: on its host)"
+
+#: OpenSSL's X509_V_ERR codes (openssl-verification-options(1)).
+_OUT_OF_TIME = (9, 10)
+_OTHER_NAME = (62, 64)
+_UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
+
+
+def check_endpoint(case: Case) -> Iterator[Finding]:
+    """Check the endpoint, the proxy and the CA bundle in the environment."""
+    from ..transport.connect import ca_variable, proxy_address, tls_context
+
+    endpoint = case.endpoint
+    if endpoint == settings.DEFAULT_ENDPOINT:
+        yield Finding("endpoint", OK, "%s, Alibaba Cloud's endpoint." % endpoint)
+    else:
+        kind = "on this machine, a sandbox" if is_loopback(endpoint) else "another host"
+        words = "%s is %s: this is not Alibaba Cloud." % (endpoint, kind)
+        yield Finding("endpoint", WARNING, words, "unset FACECERT_ENDPOINT")
+    proxy = proxy_address(endpoint)
+    if proxy:
+        words = "Connections use the proxy %s, from HTTPS_PROXY or ALL_PROXY." % proxy
+        yield Finding("endpoint", OK, words)
+    # Reads the CA bundle; the error names the variable.
+    tls_context()
+    variable = ca_variable()
+    if variable:
+        yield Finding("endpoint", OK, "Certificates are verified by the bundle in %s." % variable)
 
 
 def check_dns(case: Case) -> Iterator[Finding]:
-    """Whether the endpoint's name, or the proxy's, has an address."""
+    """Check that the host of the endpoint, or of the proxy, has an address."""
     from ..transport.connect import proxy_address
 
     proxy = proxy_address(case.endpoint)
@@ -32,72 +62,62 @@ def check_dns(case: Case) -> Iterator[Finding]:
     try:
         found = within(PATIENCE, lambda: socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        yield Finding(
-            "dns",
-            PROBLEM,
-            "No address for %s: %s. It is the name, this machine's resolver or the network; not"
-            " facecert, and not the AccessKey." % (name, why),
-            "look into /etc/resolv.conf and try: getent hosts %s%s"
-            % (host, "; or correct HTTPS_PROXY" if proxy else ""),
-        )
+        words = "No address for %s: %s. The cause is the name, this machine's resolver or the" % (
+            name, getattr(error, "strerror", None) or error
+        )  # fmt: skip
+        repair = "look into /etc/resolv.conf and try: getent hosts %s" % host
+        repair += "; or correct HTTPS_PROXY" if proxy else ""
+        yield Finding("dns", PROBLEM, words + " network, not the AccessKey.", repair)
         return
     addresses = sorted({str(entry[4][0]) for entry in found})
-    words = "%s is %s." % (name, ", ".join(addresses[:8]))
+    words = "%s has the address %s." % (name, ", ".join(addresses[:8]))
     if proxy:
-        words += " The proxy finds the endpoint's address by itself."
+        words += " The proxy resolves the endpoint's name."
     yield Finding("dns", OK, words)
 
 
 def check_tls(case: Case) -> Iterator[Finding]:
-    """Whether a connection can be made as facecert makes it, proxy and certificates included."""
-    endpoint = case.endpoint
+    """Check the connection that facecert makes, with its proxy and its certificates."""
     try:
-        reply = _ask(endpoint)
+        status = _post_nothing(case.endpoint).status
     except ConnectionFailed as error:
-        finding = _certificate_refused(case, error)
-        yield finding or Finding("tls", PROBLEM, str(error), _way_out(endpoint))
-        return
+        yield _connection_failure(case, error)
     except FacecertError as error:
         yield failed("tls", error)
-        return
-    words = "HTTP %d came back to an empty, unsigned request" % reply.status
-    if endpoint.startswith("https://"):
-        from ..transport.connect import ca_variable
-
-        words += "; the certificate is good, going by %s" % (ca_variable() or "certifi's bundle")
     else:
-        words += "; no TLS, as the endpoint is http:// on this machine"
-    yield Finding("tls", OK, words + ".")
+        words = "no TLS, because the endpoint is http:// on this machine"
+        if case.endpoint.startswith("https://"):
+            words = "the certificate is valid by %s" % _authorities()
+        yield Finding("tls", OK, "HTTP %d for an empty, unsigned request; %s." % (status, words))
 
 
 def check_clock(case: Case) -> Iterator[Finding]:
-    """How far this machine's clock is off the other end's."""
+    """Compare this machine's clock with the endpoint's."""
     try:
-        reply = _ask(case.endpoint)
+        reply = _post_nothing(case.endpoint)
     except FacecertError as error:
-        words = "Not compared: no answer from the endpoint (%s); see tls." % type(error).__name__
+        words = "Not compared: no response from the endpoint (%s); see tls." % type(error).__name__
         yield Finding("clock", WARNING, words)
         return
     ahead = skew_seconds(reply._replace(received_at=case.clock()))
     if ahead is None:
-        yield Finding("clock", WARNING, "Not compared: the answer has no Date.")
+        yield Finding("clock", WARNING, "Not compared: the response has no Date.")
         return
-    words = "This machine's clock is %d seconds %s the endpoint's" % (
+    words = "This machine's clock is %d seconds %s the endpoint's." % (
         abs(ahead), "behind" if ahead < 0 else "ahead of"
     )  # fmt: skip
     if abs(ahead) > TOO_FAR_OFF:
-        words += ": the gateway refuses every request (InvalidTimeStamp.Expired, ClockSkew)."
+        words += " The gateway refuses every request (InvalidTimeStamp.Expired, ClockSkew)."
         yield Finding("clock", PROBLEM, words, SET_CLOCK)
     elif abs(ahead) > SUSPICIOUS:
-        words += ". The gateway takes up to %d, but NTP does not seem to run." % TOO_FAR_OFF
+        words += " The gateway allows %d seconds, but NTP does not seem to run." % TOO_FAR_OFF
         yield Finding("clock", WARNING, words, SET_CLOCK)
     else:
-        yield Finding("clock", OK, words + ".")
+        yield Finding("clock", OK, words)
 
 
-def _ask(endpoint: str) -> Response:
-    """Send a request with nothing in it; the gateway refuses it, which is an answer."""
+def _post_nothing(endpoint: str) -> Response:
+    """Send an empty request. The gateway refuses it, which is a response too."""
     from ..transport.http import Form, Http
 
     http = Http(endpoint, connect_timeout=PATIENCE, read_timeout=PATIENCE)
@@ -107,55 +127,52 @@ def _ask(endpoint: str) -> Response:
         http.close()
 
 
-def _way_out(endpoint: str) -> str:
-    if is_loopback(endpoint):
-        return "start the sandbox, or unset FACECERT_ENDPOINT"
-    return "let this machine, or HTTPS_PROXY, connect to %s" % urlsplit(endpoint).netloc
+def _authorities() -> str:
+    from ..transport.connect import ca_variable
+
+    variable = ca_variable()
+    return "the bundle in %s" % variable if variable else "the default authorities"
 
 
-class _Certificate(NamedTuple):
-    subject: str
-    issuer: str
-    begins: float
-    ends: float
+def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
+    """Explain a failed connection, TLS by OpenSSL's reason and the certificate."""
+    from ..transport.connect import is_about_tls
 
-
-def _certificate_refused(case: Case, error: ConnectionFailed) -> Optional[Finding]:
-    """Tell why TLS failed from the certificate that is shown; None when it is not about TLS."""
-    from ..transport.connect import ca_variable, is_about_tls
-
-    if not is_about_tls(error.__cause__):
-        return None
-    der = _presented(case.endpoint)
+    parts, cause, words = urlsplit(case.endpoint), error.__cause__, str(error)
+    if cause is None or not is_about_tls(cause):
+        repair = "let this machine, or HTTPS_PROXY, connect to %s" % parts.netloc
+        if is_loopback(case.endpoint):
+            repair = "start the sandbox, or unset FACECERT_ENDPOINT"
+        return Finding("tls", PROBLEM, words, repair)
+    der = presented_certificate(case.endpoint)
     if der is None:
-        words = str(error) + " What answers shows no certificate: it is not the service."
+        words += " The endpoint presents no certificate: it is not the service."
         return Finding("tls", PROBLEM, words, "correct FACECERT_ENDPOINT or HTTPS_PROXY")
-    host, shown, now = urlsplit(case.endpoint).hostname, _read(der), case.clock()
-    words = "The certificate that is presented for %s (subject %s, issued by %s) " % (
-        host, shown.subject, shown.issuer
-    )  # fmt: skip
-    if not shown.begins <= now <= shown.ends:
-        words += "is good from %s to %s, and this machine's clock says %s: it ran out, or the" % (
-            tuple(time.strftime("%Y-%m-%d", time.gmtime(moment)) for moment in shown[2:] + (now,))
+    contents, begins, ends = _read(der)
+    words = "The certificate that is presented for %s%s " % (parts.hostname, contents)
+    # OpenSSL's own error has the code; on Python 3.6 there is only the text.
+    reason: Any = next((e for e in (cause, *cause.args) if hasattr(e, "verify_code")), None)
+    code = reason and reason.verify_code
+    if code in _OUT_OF_TIME or not begins <= case.clock() <= ends:
+        words += "expired, or the clock is wrong: this machine's date is %s." % _day(case.clock())
+        repair = "check the clock first: " + SET_CLOCK
+    elif code in _OTHER_NAME or (code is None and "match" in str(error)):
+        words += "is for another name: another server responds, or a proxy intercepts TLS."
+        repair = "correct FACECERT_ENDPOINT, DNS or HTTPS_PROXY"
+    elif code is None or code in _UNKNOWN_AUTHORITY:
+        words += "is signed by no authority in %s: a proxy intercepts TLS, or the bundle is" % (
+            _authorities()
         )
-        words += " clock is wrong."
-        return Finding("tls", PROBLEM, words, "look at the clock first: " + SET_CLOCK)
-    if "match" in str(error):
-        words += "is for another name: something else answers there, or intercepts TLS."
-        return Finding("tls", PROBLEM, words, "correct FACECERT_ENDPOINT, DNS or HTTPS_PROXY")
-    words += "is signed by no authority in %s: something intercepts TLS, or the bundle is not" % (
-        ca_variable() or "certifi's bundle"
-    )
-    return Finding(
-        "tls",
-        PROBLEM,
-        words + " complete. No request was sent.",
-        "if whoever intercepts may do so: put their authority's certificate into a bundle (PEM)"
-        " and name that in ALIBABA_CLOUD_CA_BUNDLE",
-    )
+        words += " incomplete. No request was sent."
+        repair = "if the proxy may intercept: put its authority's certificate into a bundle (PEM)"
+        repair += " and name the bundle in ALIBABA_CLOUD_CA_BUNDLE"
+    else:
+        words += "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
+        repair = "have the owner of the certificate issue a correct one"
+    return Finding("tls", PROBLEM, words, repair)
 
 
-def _presented(endpoint: str) -> Optional[bytes]:
+def presented_certificate(endpoint: str) -> Optional[bytes]:
     """Return the certificate (DER) that an ``https://`` endpoint presents, without verifying it.
 
     No request is sent. None: there was no connection, or the peer does not speak TLS.
@@ -174,23 +191,29 @@ def _presented(endpoint: str) -> Optional[bytes]:
         return certificate
 
 
-def _read(der: bytes) -> _Certificate:
-    # Late: cryptography is not cheap, and may be what is missing.
-    from cryptography import x509
+def _read(der: bytes) -> Tuple[str, float, float]:
+    """Return the contents of a certificate in words, and the seconds since the epoch between which
+    it is valid. Without the package cryptography there are no words and no limits.
+    """
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.backends import default_backend
 
-    certificate = x509.load_der_x509_certificate(der)
-    moments: List[float] = []
-    for name in ("not_valid_before", "not_valid_after"):
-        moment = getattr(certificate, name + "_utc", None) or getattr(certificate, name)
-        moments.append(_epoch(moment.timetuple()))
-    names: Tuple[str, ...] = tuple(
-        (Private().shown(name.rfc4514_string()) or "nobody")[:200]
-        for name in (certificate.subject, certificate.issuer)
-    )
-    return _Certificate(names[0], names[1], moments[0], moments[1])
+        certificate = x509.load_der_x509_certificate(der, default_backend())
+        names = tuple(
+            re.sub(UNPRINTABLE, " ", name.rfc4514_string())[:200] or "an empty name"
+            for name in (certificate.subject, certificate.issuer)
+        )
+        begins, ends = (
+            getattr(certificate, name + "_utc", None) or getattr(certificate, name)
+            for name in ("not_valid_before", "not_valid_after")
+        )
+    except Exception:  # cryptography is missing or too old, or the certificate is malformed
+        return "", float("-inf"), float("inf")
+    moments = tuple(moment.replace(tzinfo=timezone.utc).timestamp() for moment in (begins, ends))
+    words = " (subject %s, issued by %s, valid from %s to %s)"
+    return (words % (names + tuple(map(_day, moments))), *moments)
 
 
-def _epoch(moment: time.struct_time) -> float:
-    import calendar
-
-    return float(calendar.timegm(moment))
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(moment))

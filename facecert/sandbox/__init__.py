@@ -1,8 +1,8 @@
-"""A gateway on this machine that stands in for Alibaba Cloud's. It verifies nobody.
+"""A gateway on this machine that stands in for Alibaba Cloud's. It verifies no real person.
 
-It does what is documented: signature, AccessKey, time and nonce, the rules of every field, one
-submission within 30 minutes, and the gateway's own way to refuse. It does not compare faces, keep
-anything after it stops, know quotas or bills, and nothing in it was compared with the real service.
+The sandbox follows the documentation: signature, AccessKey, timestamp, nonce, the rules of every
+field, one submission within 30 minutes, the gateway's error bodies. It compares no faces, stores
+nothing after it stops, and has no quotas. Its behaviour was never compared with the real service.
 """
 
 from .exchange import ReceivedRequest

@@ -1,33 +1,26 @@
-"""Calling the app back, as the platform is believed to: a GET, and twice more unless it says 200.
+"""Callbacks to the app: a GET, and two more unless the app responds 200.
 
-Only to this machine: a sandbox sends nothing elsewhere.
+The platform is believed to do the same. The sandbox calls this machine only.
 """
 
 import ssl
 import threading
 import time
 from http.client import HTTPException
-from typing import Any, List, NamedTuple, Optional, Tuple
-from urllib.error import HTTPError
+from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
-from urllib.request import (
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    build_opener,
-)
+from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector
 
 from ..links import is_loopback
 from .service import PASSED, Verification
 
-#: Seconds before each try.
+#: Seconds before each attempt.
 PAUSES = (0.0, 1.0, 1.5)
 TIMEOUT = 10.0
 
 
 class CallbackTry(NamedTuple):
-    """One try to call back. ``status`` is None when there was no HTTP answer; then ``why`` says."""
+    """One attempt to call back. Without an HTTP response ``status`` is None; ``why`` says why."""
 
     certify_id: str
     status: Optional[int]
@@ -35,7 +28,7 @@ class CallbackTry(NamedTuple):
 
 
 class Caller:
-    """Calls back in threads of its own and remembers every try."""
+    """Calls back in threads of its own and records every attempt."""
 
     def __init__(self) -> None:
         self.tries: List[CallbackTry] = []
@@ -44,16 +37,16 @@ class Caller:
         self._stopped = threading.Event()
 
     def call(self, verification: Verification) -> None:
-        """Begin to call back about a submitted verification, if it has a callback URL."""
+        """Start the callback of a submitted verification, if it has a callback URL."""
         if verification.callback_url is not None:
             thread = threading.Thread(target=self._call, args=(verification,), daemon=True)
             with self._lock:
-                # Both at once: nobody may wait for a thread that has not started.
+                # One step, because ``wait`` cannot join a thread that has not started.
                 thread.start()
                 self._threads.append(thread)
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nobody is being called any more; False when the time was too short."""
+        """Wait until no callback is under way; return False when that takes longer."""
         end = time.monotonic() + seconds
         with self._lock:
             threads = list(self._threads)
@@ -64,7 +57,7 @@ class Caller:
             return not self._threads
 
     def stop(self) -> None:
-        """Try no more."""
+        """Make no further attempt, and wait for the attempts under way."""
         self._stopped.set()
         self.wait(TIMEOUT)
         self._stopped.clear()
@@ -72,8 +65,8 @@ class Caller:
     def _call(self, verification: Verification) -> None:
         url = callback_address(verification)
         if not is_loopback(url):
-            words = "not called: the sandbox calls this machine only"
-            self.tries.append(CallbackTry(verification.certify_id, None, words))
+            why = "not called: the sandbox calls this machine only"
+            self.tries.append(CallbackTry(verification.certify_id, None, why))
             return
         opener = _opener()
         for pause in PAUSES:
@@ -88,34 +81,30 @@ class Caller:
 def callback_address(verification: Verification) -> str:
     """Return the callback URL with the parameters that the platform appends."""
     url = verification.callback_url or ""
-    fields = {
-        "certifyId": verification.certify_id,
-        "passed": "T" if verification.state == PASSED else "F",
-    }
+    passed = "T" if verification.state == PASSED else "F"
+    fields = {"certifyId": verification.certify_id, "passed": passed}
     if verification.callback_token is not None:
         fields["CallbackToken"] = verification.callback_token
     return "%s%s%s" % (url, "&" if "?" in url else "?", urlencode(fields))
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        """Follow none: it might lead to another machine."""
-
-
 def _opener() -> OpenerDirector:
-    # On this machine, where a certificate proves nothing.
+    """Return an opener without redirects, proxies and checks of certificates.
+
+    A redirect might lead to another machine; a certificate proves nothing on this one.
+    """
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    return build_opener(ProxyHandler({}), HTTPSHandler(context=context), _NoRedirects())
+    opener = OpenerDirector()
+    opener.add_handler(HTTPHandler())
+    opener.add_handler(HTTPSHandler(context=context))
+    return opener
 
 
 def _get(opener: OpenerDirector, url: str) -> Tuple[Optional[int], str]:
     try:
-        with opener.open(url, timeout=TIMEOUT) as answer:
-            return answer.status, ""
-    except HTTPError as error:
-        with error:
-            return error.code, ""
+        with opener.open(url, timeout=TIMEOUT) as response:
+            return response.status, ""
     except (OSError, HTTPException, ValueError) as error:
         return None, "%s: %s" % (type(error).__name__, error)

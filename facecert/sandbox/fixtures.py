@@ -1,4 +1,4 @@
-"""Fixtures for the suites of facecert's users; pytest finds them by itself."""
+"""The pytest fixture for the test suites of facecert's users."""
 
 import os
 from typing import TYPE_CHECKING, Iterator
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
-    """A fresh sandbox; ``facecert.init()``, ``query()`` and ``confirm()`` talk to it meanwhile.
+    """Yield a new sandbox, which ``facecert.init()``, ``query()`` and ``confirm()`` then use.
 
-    So does ``Client.from_environment()``. For another client use ``facecert_sandbox.client()``.
+    ``Client.from_environment()`` uses it too. Other clients: ``facecert_sandbox.client()``.
     """
     from ..client import Client
     from ..default import default_client
@@ -23,16 +23,9 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
     with Sandbox() as sandbox:
         for variable, value in sandbox.environment.items():
             monkeypatch.setenv(variable, value)
-        before = dict(vars(default_client))
-        vars(default_client).clear()
-        # Not from the chain: alibabacloud_credentials reads the environment only once.
+        # Not from the chain, because alibabacloud_credentials reads the environment only once.
         credentials = (sandbox.access_key_id, sandbox.access_key_secret)
-        Client.__init__(
-            default_client, **dict(from_environment(os.environ), credentials=credentials)
-        )
-        try:
-            yield sandbox
-        finally:
-            default_client.close()
-            vars(default_client).clear()
-            vars(default_client).update(before)
+        client = Client(**dict(from_environment(os.environ), credentials=credentials))
+        monkeypatch.setattr(default_client, "__dict__", vars(client))
+        yield sandbox
+        client.close()

@@ -1,33 +1,28 @@
-"""The other end of ``facecert.sm2`` and ``facecert.pictures``: for the sandbox and tests only."""
+"""The private half of ``facecert.crypto``: key pairs and decryption, for sandbox and tests only."""
 
 import base64
 import hmac
 import secrets
-from typing import Optional
+from typing import Any, Optional
 
 from ..crypto._curve import INFINITY, Point
+from ..crypto.pictures import needs_cryptography
 from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:
-    """A private key and what belongs to it; for tests, never for real people's data.
-
-    Args:
-        private_key: 1 to n - 2 (GB/T 32918.1).
-
-    Raises:
-        ValueError: it lies outside.
+    """An SM2 private key, 1 to n - 2, with its public key; never for the data of real people.
 
     Attributes:
         private_key: the number, which repr does not show.
-        public_key: the ``facecert.sm2.PublicKey``.
-        public_key_hex: the same, compressed, as 66 hexadecimal digits.
+        public_key: the ``facecert.crypto.PublicKey``.
+        public_key_hex: the public key, compressed, as 66 hexadecimal digits.
     """
 
     def __init__(self, private_key: int) -> None:
         sm2 = curve()
         if not 1 <= private_key <= sm2.n - 2:
-            raise ValueError("the private key must be 1 to n - 2")
+            raise ValueError("the private key must be 1 to n - 2 (GB/T 32918.1)")
         self.private_key = private_key
         self.public_key = PublicKey(*sm2.affine([sm2.multiply(private_key, sm2.g)])[0])
         self.public_key_hex = "%02x%064x" % (2 + self.public_key.y % 2, self.public_key.x)
@@ -42,7 +37,7 @@ class KeyPair:
 
 
 def decrypt(ciphertext_base64: str, private_key: int) -> str:
-    """Return the text that ``facecert.sm2.encrypt`` was given (GB/T 32918.4, 7.1).
+    """Return the text that ``facecert.crypto.encrypt`` was given (GB/T 32918.4, 7.1).
 
     Args:
         ciphertext_base64: standard Base64 of 0x04 || C1 || C2 || C3.
@@ -50,7 +45,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
 
     Raises:
         ValueError: the Base64, its length, its first byte, C1, C3, the UTF-8 or the private key
-            is wrong. Nothing of the text is in the error.
+            is wrong. The error holds nothing of the text.
     """
     raw = base64.b64decode(Ciphertext(ciphertext_base64))
     sm2 = curve()
@@ -59,7 +54,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
     c1, c2, c3 = raw[1:65], raw[65:-32], raw[-32:]
     point = Point(int.from_bytes(c1[:32], "big"), int.from_bytes(c1[32:], "big"))
     product = INFINITY
-    for bit in bin(private_key)[2:]:  # no comb: this point is not met again
+    for bit in bin(private_key)[2:]:  # without a comb, because this point does not come again
         product = sm2.double(product)
         if bit == "1":
             product = sm2.add(product, point)
@@ -68,46 +63,50 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
     data = bytes(a ^ b for a, b in zip(c2, stream))
     genuine = hmac.compare_digest(sm3()(shared[:32] + data + shared[32:]), c3)
     if not genuine or not any(stream):
-        raise ValueError("C3 does not fit: another key, or a changed ciphertext")
+        raise ValueError("C3 does not match: another key, or a changed ciphertext")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        pass  # The error holds the text, so it must not become the context of ours.
+        pass  # It holds the text, so it must not become the context of the next error.
     raise ValueError("the decrypted bytes are not UTF-8")
 
 
 class PictureLock:
-    """An RSA key pair as the service has one; encrypts pictures for whoever sends encToken."""
+    """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken.
+
+    DependencyError is raised without the package cryptography. The rest of the sandbox works.
+    """
 
     def __init__(self) -> None:
-        # Here and not above: pytest imports this package in every suite.
-        from cryptography.hazmat.primitives.asymmetric import rsa
+        with needs_cryptography():
+            from cryptography.hazmat.backends import default_backend
+            from cryptography.hazmat.primitives.asymmetric import rsa
 
-        self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._private_key: Any = rsa.generate_private_key(65537, 2048, default_backend())
 
     @property
     def public_key(self) -> str:
         """The public key as Base64 of its SubjectPublicKeyInfo."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-        spki = self._private_key.public_key().public_bytes(
-            Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-        )
+        form = PublicFormat.SubjectPublicKeyInfo
+        spki = self._private_key.public_key().public_bytes(Encoding.DER, form)
         return base64.b64encode(spki).decode("ascii")
 
     def encrypt(self, picture: bytes, enc_token: str, iv: Optional[bytes] = None) -> bytes:
-        """Encrypt a picture with the AES key in an encToken: ECB, or CBC where ``iv`` is given.
+        """Encrypt a picture with the AES key in an encToken: CBC with an ``iv``, else ECB.
 
         Raises:
-            ValueError: the encToken was not made with our public key.
+            ValueError: the encToken was made with another public key.
         """
+        from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
         from cryptography.hazmat.primitives.padding import PKCS7
 
         encoded = self._private_key.decrypt(base64.b64decode(enc_token), PKCS1v15())
-        secret = base64.b64decode(encoded, validate=True)
-        encryptor = Cipher(algorithms.AES(secret), modes.CBC(iv) if iv else modes.ECB()).encryptor()
-        padder = PKCS7(128).padder()
+        aes = algorithms.AES(base64.b64decode(encoded, validate=True))
+        mode: Any = modes.CBC(iv) if iv else modes.ECB()
+        encryptor, padder = Cipher(aes, mode, default_backend()).encryptor(), PKCS7(128).padder()
         padded = padder.update(picture) + padder.finalize()
         return bytes(encryptor.update(padded) + encryptor.finalize())

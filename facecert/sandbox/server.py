@@ -1,4 +1,4 @@
-"""Sandbox: started in this process, stopped, told what to do, asked what it received."""
+"""Sandbox: start and stop it, order faults, submit verifications, read what it received."""
 
 import ssl
 import threading
@@ -12,8 +12,6 @@ from .callbacks import Caller, CallbackTry
 from .exchange import Exchange, ReceivedRequest
 from .service import Service, Verification
 
-ACCESS_KEY_ID = "sandbox-access-key-id"
-ACCESS_KEY_SECRET = "sandbox-access-key-secret"
 SCENE_ID = "1000000006"
 
 
@@ -23,7 +21,7 @@ class Sandbox:
     Args:
         port: 0 takes a free one.
         scene_id, access_key_id, access_key_secret, security_token: what clients must use.
-        clock: returns the time as seconds since the epoch; for tests of what expires.
+        clock: returns the time in seconds since the epoch; for tests of what expires.
         ssl_context: serve HTTPS with it.
 
     Raises:
@@ -32,18 +30,13 @@ class Sandbox:
     """
 
     def __init__(
-        self,
-        *,
-        port: int = 0,
-        scene_id: str = SCENE_ID,
-        access_key_id: str = ACCESS_KEY_ID,
-        access_key_secret: str = ACCESS_KEY_SECRET,
-        security_token: Optional[str] = None,
-        clock: Callable[[], float] = time.time,
-        ssl_context: Optional[ssl.SSLContext] = None
-    ) -> None:
+        self, *, port: int = 0, scene_id: str = SCENE_ID,
+        access_key_id: str = "sandbox-access-key-id",
+        access_key_secret: str = "sandbox-access-key-secret", security_token: Optional[str] = None,
+        clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None
+    ) -> None:  # fmt: skip
         try:
-            # Here and not above: pytest imports this module in every suite, with Flask or without.
+            # Imported here, because pytest imports this module even where Flask is missing.
             from .listener import Listener
             from .pages import create_application
         except ImportError as error:
@@ -62,8 +55,9 @@ class Sandbox:
         self._service.submitted = self._caller.call
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
-        self._door = threading.RLock()
+        #: Opens the listener again after the fault ``refused``.
         self._reopening: Optional[threading.Timer] = None
+        self._lock = threading.RLock()
         self.allow(access_key_id, access_key_secret, security_token)
 
     @property
@@ -80,12 +74,12 @@ class Sandbox:
 
     @property
     def picture_public_key(self) -> str:
-        """The RSA key for ``PictureKey.generate``, as Base64; every sandbox has its own."""
+        """The RSA key for ``PictureKey.generate``, as Base64; it needs the extra ``pictures``."""
         return self._service.picture_lock().public_key
 
     @property
     def environment(self) -> Dict[str, str]:
-        """The variables that lead ``Client.from_environment()`` of any program here."""
+        """The variables that make ``Client.from_environment()`` of any program use the sandbox."""
         variables = {
             "FACECERT_ENDPOINT": self.endpoint,
             "FACECERT_SCENE_ID": self.scene_id,
@@ -99,11 +93,16 @@ class Sandbox:
 
     @property
     def requests(self) -> List[ReceivedRequest]:
-        """Every call since the start or the last reset, refused ones too."""
+        """Every call since the start or the last reset, refused calls too."""
         return self._exchange.requests
 
+    @property
+    def callbacks(self) -> List[CallbackTry]:
+        """Every attempt to call the app back since the start or the last reset."""
+        return self._caller.tries
+
     def start(self) -> "Sandbox":
-        """Listen; returns once calls can be made."""
+        """Listen; calls can be made as soon as this returns."""
         self._listener.open()
         self._service.certify_url_base = self.endpoint
         return self
@@ -112,9 +111,7 @@ class Sandbox:
         """Cut every connection and free the port."""
         self._exchange.faults.clear()
         self._caller.stop()
-        with self._door:
-            self._leave_door()
-            self._listener.close()
+        self._close()
 
     def __enter__(self) -> "Sandbox":
         return self.start()
@@ -123,79 +120,72 @@ class Sandbox:
         self.stop()
 
     def client(self, **arguments: Any) -> Client:
-        """Return a Client set up for this sandbox; ``arguments`` go before."""
-        credentials = (self.access_key_id, self.access_key_secret, self.security_token)
-        ours = {
+        """Return a Client of this sandbox; ``arguments`` override its settings."""
+        settings = {
             "scene_id": self.scene_id,
-            "credentials": credentials,
+            "credentials": (self.access_key_id, self.access_key_secret, self.security_token),
             "endpoint": self.endpoint,
             "sm2_public_key": self.sm2_public_key,
         }
-        return Client(**dict(ours, **arguments))
+        return Client(**dict(settings, **arguments))
 
     def allow(self, access_key_id: str, secret: str, security_token: Optional[str] = None) -> None:
-        """Know one more AccessKey (with an STS token: only together with it)."""
+        """Accept one more AccessKey, with an STS token only together with it.
+
+        Raises:
+            ValueError: ``access_key_id`` looks like a real one.
+        """
         if rpc.looks_real(access_key_id):
             raise ValueError(
-                "This AccessKey id looks like a real one. The sandbox takes invented ones only;"
-                " keep real keys away from test programs."
+                "This AccessKey id looks like a real one. The sandbox accepts invented ones only;"
+                " do not give real keys to test programs."
             )
         self._gate.access_keys[access_key_id] = rpc.AccessKey(secret, security_token)
 
     def revoke(self, access_key_id: str) -> None:
-        """Disable an AccessKey, or let its STS token run out."""
+        """Disable an AccessKey, or let its STS token expire."""
         key = self._gate.access_keys[access_key_id]
         self._gate.access_keys[access_key_id] = key._replace(active=False)
 
     def complete(self, certify_id: str, passed: bool = True) -> None:
-        """Do what the person does in Alipay.
+        """Submit a verification, as the person does in Alipay.
 
         Raises:
             KeyError: no such verification.
-            ValueError: it is expired, or was submitted before.
+            ValueError: it expired, or was submitted before.
         """
         if not self._service.submit(certify_id, passed):
-            raise ValueError("The verification is expired or was submitted before.")
-
-    @property
-    def callbacks(self) -> List[CallbackTry]:
-        """Every try to call the app back since the start or the last reset."""
-        return self._caller.tries
+            raise ValueError("The verification expired or was submitted before.")
 
     def wait_for_callbacks(self, seconds: float = 5.0) -> bool:
-        """Wait until nobody is being called back; False when the time was too short."""
+        """Wait until no callback is under way; return False when that takes longer."""
         return self._caller.wait(seconds)
 
     def is_submitted(self, certify_id: str) -> bool:
-        """Tell whether the person did it, passed or not."""
+        """Tell whether the person submitted the verification, passed or not."""
         return self._service.is_submitted(certify_id)
 
     def verifications(self) -> List[Verification]:
-        """Return what was opened, the newest first."""
+        """Return the verifications, the newest first."""
         return self._service.newest_first()
 
     def fail(
-        self,
-        fault: str,
-        *,
-        times: int = 1,
-        share: Optional[float] = None,
-        on: Optional[str] = None,
-        seconds: float = 2.0
-    ) -> None:
-        """Let the next calls go wrong.
+        self, fault: str, *, times: int = 1, share: Optional[float] = None,
+        on: Optional[str] = None, seconds: float = 2.0
+    ) -> None:  # fmt: skip
+        """Let the next calls fail.
 
         Args:
             fault: a name from ``facecert.sandbox.faults.FAULTS``.
-            times: how many calls it strikes, 1 to 10,000.
-            share: instead of ``times``: strike this share of all calls, 0.01 for one in a hundred,
-                until ``heal()``; drawn at random, in every sandbox the same.
-            on: ``"init"`` or ``"query"``; None strikes either.
-            seconds: how long ``slow`` takes, and how long nobody listens with ``refused``
-                (which strikes at once and knows neither ``times``, ``share`` nor ``on``).
+            times: how many calls meet the fault, 1 to 10,000.
+            share: instead of ``times``, the share of all calls that meet the fault until
+                ``heal()``: 0.01 for one in a hundred. Drawn at random, equally in every sandbox.
+            on: ``"init"`` or ``"query"``; None for both.
+            seconds: the delay of ``slow``, and how long ``refused`` lasts, 0 to 3,600.
+                ``refused`` begins at once and ignores ``times``, ``share`` and ``on``.
 
         Raises:
-            ValueError: no such fault or method, or a number out of its limits.
+            ValueError: no such fault or method, or a number outside its limits.
         """
         if fault not in faults.FAULTS or on not in (None, "init", "query"):
             raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
@@ -206,42 +196,40 @@ class Sandbox:
         if share is not None and not 0 < share <= 1:
             raise ValueError("share must be more than 0 and at most 1")
         if fault == faults.REFUSED:
-            with self._door:
-                self._leave_door()
-                self._listener.close()
-                self._reopening = threading.Timer(seconds, self._reopen)
-                self._reopening.daemon = True
-                self._reopening.start()
-        elif share is not None:
-            self._exchange.faults.add_share(fault, share, on, seconds)
+            self._close(seconds)
         else:
-            self._exchange.faults.add(fault, times, on, seconds)
+            self._exchange.faults.add(fault, times, share, on, seconds)
 
     def heal(self) -> None:
-        """End every fault, those under way too."""
+        """End every fault, delays under way too."""
         self._exchange.faults.clear()
-        with self._door:
-            if self._leave_door():
-                self._listener.open()
+        self._reopen(self._reopening)
 
     def reset(self) -> None:
-        """Forget verifications, nonces, received calls and faults; keys stay."""
+        """Forget verifications, nonces, received calls and faults; AccessKeys stay."""
         self.heal()
         self._service.reset()
         self._gate.forget_nonces()
         self._exchange.requests.clear()
         self._caller.tries.clear()
 
-    def _leave_door(self) -> bool:
-        """Forget a reopening; tell whether there was one."""
-        waiting, self._reopening = self._reopening, None
-        if waiting is not None:
-            waiting.cancel()
-        return waiting is not None
+    def _close(self, seconds: Optional[float] = None) -> None:
+        """Close the listener; with ``seconds`` it opens again after them."""
+        with self._lock:
+            if self._reopening is not None:
+                self._reopening.cancel()
+                self._reopening = None
+            self._listener.close()
+            if seconds is not None:
+                timer = threading.Timer(seconds, lambda: self._reopen(timer))
+                timer.daemon = True
+                timer.start()
+                self._reopening = timer
 
-    def _reopen(self) -> None:
-        with self._door:
-            # Unless somebody was faster than the timer's cancelling.
-            if self._reopening is threading.current_thread():
+    def _reopen(self, timer: Optional[threading.Timer]) -> None:
+        with self._lock:
+            # A timer that ``stop()`` or another fault replaced meanwhile does nothing.
+            if timer is not None and timer is self._reopening:
+                timer.cancel()
                 self._reopening = None
                 self._listener.open()

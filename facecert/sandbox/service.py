@@ -1,4 +1,4 @@
-"""fin_face_verify itself: the rules of init and query, and what becomes of a verification."""
+"""fin_face_verify itself: the rules of init and query, and the states of a verification."""
 
 import base64
 import json
@@ -8,13 +8,14 @@ import threading
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
-from ..redact import LONE_SURROGATE, mask_name, mask_number
+from ..errors import DependencyError
 from ..links import is_loopback
+from ..redact import LONE_SURROGATE, mask_name, mask_number
 from .keys import KeyPair, PictureLock, decrypt
 
 SERVICE = "fin_face_verify"
 
-#: Seconds for which a verification can be submitted.
+#: Seconds in which a verification can be submitted.
 LIFETIME = 30 * 60
 
 PENDING = "pending"
@@ -32,20 +33,34 @@ MESSAGES = {
     501: "系统错误",
 }
 
-#: What is sent as the person's picture: a PNG of one grey pixel.
+#: The person's picture: a PNG of one grey pixel.
 PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
 
-Outcome = Tuple[int, str, Optional[Dict[str, Any]]]
+#: Wire name -> the rule of init's field, a regular expression. A missing encryptType is "".
+_INIT_RULES = {
+    "sceneId": r"[0-9]+",
+    "outerOrderNo": r"[A-Za-z0-9]{1,32}",
+    "bizCode": r"FACE|FACE_SDK",
+    "identityType": r"CERT_INFO",
+    "certType": r"IDENTITY_CARD",
+    "certName": r"(?s).*\S.*",
+    "certNo": r"(?s).*\S.*",
+    "returnUrl": r"(?s).*",
+    "encryptType": r"|SM2",
+}
+
+#: Code, Message and Data of a response.
+Answer = Tuple[int, str, Optional[Dict[str, Any]]]
 
 
 class Verification:
-    """One opened verification. Name and number are kept masked only."""
+    """One opened verification. It stores name and number masked only."""
 
     def __init__(self, fields: Mapping[str, Any], certify_url_base: str, now: float) -> None:
         self.certify_id = os.urandom(16).hex()
-        #: Part of the URL, so that knowing the id is not enough to submit.
+        #: Part of the URL, because certify_id alone must not be enough to submit.
         self.ticket = os.urandom(64).hex()
         self.certify_url = "%s/gateway.do?biz_content=%s&sign=%s" % (
             certify_url_base,
@@ -66,80 +81,72 @@ class Verification:
 
     @property
     def open(self) -> bool:
-        """True until somebody submitted it; giving up is not a submission."""
+        """True until a submission; giving up is not a submission."""
         return self.state in (PENDING, GIVEN_UP)
 
 
 class Service:
-    """Answers the calls that the gateway lets through.
-
-    Args:
-        scene_id: the only scene there is.
-        clock: returns the time as seconds since the epoch.
-    """
+    """Executes the calls that passed the gateway; ``scene_id`` is the only scene."""
 
     def __init__(self, scene_id: str, clock: Callable[[], float]) -> None:
         self.scene_id = scene_id
-        #: Where the H5 page is; known once the sandbox listens.
         self.certify_url_base = ""
+        self.sm2_keys = KeyPair.generate()
+        #: Called with every verification after its submission.
+        self.submitted: Callable[[Verification], None] = lambda verification: None
         self._clock = clock
         self._lock = threading.Lock()
         self._verifications: Dict[str, Verification] = {}
         self._order_numbers: Set[str] = set()
         self._picture_lock: Optional[PictureLock] = None
-        self.sm2_keys = KeyPair.generate()
-        #: Called with every verification that was submitted.
-        self.submitted: Callable[[Verification], None] = lambda verification: None
 
-    def execute(self, service: str, service_parameters: str) -> Outcome:
-        """Return (Code, Message, Data) for one call."""
+    def execute(self, service: str, service_parameters: str) -> Answer:
+        """Return Code, Message and Data for one call."""
         if service != SERVICE:
             return 404, MESSAGES[404], None
         try:
             fields = json.loads(service_parameters)
         except (ValueError, RecursionError):
-            return _not_valid("ServiceParameters")
+            fields = None
         if not isinstance(fields, dict):
             return _not_valid("ServiceParameters")
-        if fields.get("method") == "init":
-            return self._init(fields)
-        if fields.get("method") == "query":
-            return self._query(fields)
-        return _not_valid("method")
+        if fields.get("method") not in ("init", "query"):
+            return _not_valid("method")
+        return self._init(fields) if fields["method"] == "init" else self._query(fields)
 
     def picture_lock(self) -> PictureLock:
-        """Return the RSA key pair, made when it is first asked for: that takes its time."""
+        """Return the RSA key pair. The first call makes it, which may take a second."""
         with self._lock:
             if self._picture_lock is None:
                 self._picture_lock = PictureLock()
             return self._picture_lock
 
     def submit(self, certify_id: str, passed: bool) -> bool:
-        """Do what the person does at the end. False: expired, or submitted before."""
+        """Submit a verification; return False when it expired or was submitted before."""
         with self._lock:
             verification = self._verifications[certify_id]
             if self.expired(verification) or not verification.open:
                 return False
             verification.state = PASSED if passed else FAILED
-            # Within the lock: who sees it submitted can wait for its callback.
+            # Inside the lock, because a thread that sees the new state may wait for the callback.
             self.submitted(verification)
             return True
 
     def give_up(self, certify_id: str) -> None:
-        """Leave without a submission; the person may come back until it expires."""
+        """Leave without a submission; the person may return until the verification expires."""
         with self._lock:
             verification = self._verifications[certify_id]
             if verification.open and not self.expired(verification):
                 verification.state = GIVEN_UP
 
     def is_submitted(self, certify_id: str) -> bool:
-        """Tell whether the person did it, passed or not."""
+        """Tell whether the person submitted the verification, passed or not."""
         with self._lock:
             verification = self._verifications.get(certify_id)
             return verification is not None and not verification.open
 
     def expired(self, verification: Verification) -> bool:
-        """Tell whether the 30 minutes are over."""
+        """Tell whether the 30 minutes of a verification are over."""
         return self._clock() >= verification.expires_at
 
     def find(self, certify_id: str) -> Optional[Verification]:
@@ -147,9 +154,9 @@ class Service:
         return self._verifications.get(certify_id)
 
     def newest_first(self) -> List[Verification]:
-        """Return all verifications."""
+        """Return all verifications, the newest first."""
         with self._lock:
-            return list(reversed(list(self._verifications.values())))
+            return list(self._verifications.values())[::-1]
 
     def reset(self) -> None:
         """Forget every verification."""
@@ -157,7 +164,7 @@ class Service:
             self._verifications.clear()
             self._order_numbers.clear()
 
-    def _init(self, fields: Dict[str, Any]) -> Outcome:
+    def _init(self, fields: Dict[str, Any]) -> Answer:
         if fields.get("encryptType") == "SM2":
             try:
                 for name in ("certName", "certNo"):
@@ -165,10 +172,8 @@ class Service:
             except ValueError:
                 return 501, MESSAGES[501], None
         wrong = _wrong_init_field(fields)
-        if wrong is None and fields["sceneId"] != self.scene_id:
-            wrong = "sceneId"
-        if wrong is not None:
-            return _not_valid(wrong)
+        if wrong or fields["sceneId"] != self.scene_id:
+            return _not_valid(wrong or "sceneId")
         with self._lock:
             if fields["outerOrderNo"] in self._order_numbers:
                 return _not_valid("outerOrderNo")
@@ -178,68 +183,52 @@ class Service:
         data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
         return 200, MESSAGES[200], data
 
-    def _query(self, fields: Mapping[str, Any]) -> Outcome:
+    def _query(self, fields: Mapping[str, Any]) -> Answer:
         certify_id = fields.get("certifyId")
         verification = self.find(certify_id) if isinstance(certify_id, str) else None
         if verification is None:
             return _not_valid("certifyId")
         if fields.get("sceneId") != verification.scene_id:
             return _not_valid("sceneId")
-        # Not done yet is an F too.
+        # A verification that is not done yet is F too.
         passed = "T" if verification.state == PASSED else "F"
         data = {"passed": passed, "identityInfo": "", "materialInfo": ""}
         if "encToken" in fields:
             try:
-                # Which field carries a picture nobody says; this one is the sandbox's choice.
-                data["materialInfo"] = self._picture(fields["encToken"])
-            except (TypeError, ValueError):
+                picture = self.picture_lock().encrypt(PICTURE, fields["encToken"])
+            except (TypeError, ValueError, DependencyError):
                 return _not_valid("encToken")
+            # The documentation names no field for pictures; materialInfo is the sandbox's choice.
+            data["materialInfo"] = base64.b64encode(picture).decode("ascii")
         return 200, MESSAGES[200], data
-
-    def _picture(self, enc_token: str) -> str:
-        return base64.b64encode(self.picture_lock().encrypt(PICTURE, enc_token)).decode("ascii")
 
 
 def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
     """Return the wire name of the first field that breaks its rule."""
-    rules = (
-        ("sceneId", r"[0-9]+"),
-        ("outerOrderNo", r"[A-Za-z0-9]{1,32}"),
-        ("bizCode", r"FACE|FACE_SDK"),
-        ("identityType", r"CERT_INFO"),
-        ("certType", r"IDENTITY_CARD"),
-        ("certName", r"(?s).*\S.*"),
-        ("certNo", r"(?s).*\S.*"),
-        ("returnUrl", r"(?s).*"),
-        ("encryptType", r"|SM2"),
-    )
-    for name, rule in rules:
+    for name, rule in _INIT_RULES.items():
         value = fields.get(name, "" if name == "encryptType" else None)
         if not _is_text(value) or not re.fullmatch(rule, value):
             return name
     if "callbackUrl" in fields and not _may_be_called(fields["callbackUrl"]):
         return "callbackUrl"
-    if not _is_text(fields.get("callbackToken", "")):
-        return "callbackToken"
-    return None
+    return None if _is_text(fields.get("callbackToken", "")) else "callbackToken"
 
 
 def _is_text(value: Any) -> bool:
-    """Tell whether it can be shown and sent; with lone surrogates it cannot."""
+    """Tell whether a value is text that UTF-8 can encode, so without lone surrogates."""
     return isinstance(value, str) and not re.search(LONE_SURROGATE, value)
 
 
 def _may_be_called(url: Any) -> bool:
-    """https:// as documented; http:// on this machine, where the sandbox is too."""
+    """Accept https:// as documented, and http:// on this machine, as the sandbox is there too."""
     if not _is_text(url):
         return False
     try:
-        return bool(urlsplit(url).hostname) and (
-            url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
-        )
+        is_web = url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
+        return is_web and bool(urlsplit(url).hostname)
     except ValueError:
         return False
 
 
-def _not_valid(field: str) -> Outcome:
+def _not_valid(field: str) -> Answer:
     return 400, "%s: %s" % (MESSAGES[400], field), None

@@ -74,7 +74,7 @@ def test_demo_page_waits_for_a_person():
 def test_demo_page_ends_when_nobody_comes(monkeypatch):
     monkeypatch.setattr(demo.time, "sleep", lambda seconds: None)
     done = run_cli("demo", "--page", "--minutes", "0")
-    assert done.exit_code == 0 and "Nobody submitted it" in done.stdout
+    assert done.exit_code == 0 and "Not submitted in time" in done.stdout
     assert "False" in done.stdout
 
 

@@ -4,7 +4,7 @@ import pytest
 from conftest import run_cli
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
-from facecert.doctor import checks as doctor  # noqa: E402
+from facecert.doctor import checks  # noqa: E402
 from facecert.doctor.finding import Finding  # noqa: E402
 
 FINDINGS = [
@@ -26,7 +26,7 @@ def found(monkeypatch):
         found.asked = asked
         return iter(found)
 
-    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setattr(checks, "examine", examine)
     return found
 
 

@@ -123,7 +123,7 @@ def test_a_variable_that_is_no_text_is_a_matter_of_setup(commands):
 def test_a_person_on_the_command_line_is_refused_with_the_reason(commands, arguments):
     done = run_cli("init", *arguments, stdin=PERSON)
     assert done.exit_code == 2 and done.stdout == "" and commands.requests == []
-    for word in ("lists processes", "history", "Nothing was sent", "consider it seen"):
+    for word in ("lists processes", "history", "Nothing was sent", "consider it disclosed"):
         assert word in done.stderr
     shown = done.stderr + json.dumps(done.stderr, ensure_ascii=False)
     assert NAME not in shown and NUMBER not in shown and ascii(NAME)[1:-1] not in shown

@@ -21,7 +21,7 @@ class Time:
         self.now = 5000.0
         self.pauses = []
 
-    def clock(self):
+    def monotonic(self):
         return self.now
 
     def sleep(self, seconds):
@@ -34,61 +34,63 @@ class Answer:
         self.passed = passed
 
 
-def poll(steps, seconds, ends_with=False):
-    """Poll something that does these steps and then always the last one."""
-    time, reported, steps = Time(), [], list(steps)
+@pytest.fixture
+def poll(monkeypatch):
+    """Poll a query that takes these steps and then repeats the last one; no time goes by."""
 
-    def ask():
-        step = steps.pop(0) if steps else ends_with
-        if isinstance(step, Exception):
-            raise step
-        return Answer(step)
+    def poll(steps, seconds, ends_with=False):
+        time, reported, steps = Time(), [], list(steps)
+        monkeypatch.setattr(wait, "time", time)
 
-    try:
-        end = wait.poll(
-            ask,
-            seconds=seconds,
-            decided=lambda answer: answer.passed,
-            clock=time.clock,
-            sleep=time.sleep,
-            report=reported.append,
-        )
-    except facecert.FacecertError as error:
-        end = error
-    return end, time, reported
+        def query():
+            step = steps.pop(0) if steps else ends_with
+            if isinstance(step, Exception):
+                raise step
+            return Answer(step)
+
+        def decided(answer):
+            return answer.passed
+
+        try:
+            end = wait.poll(query, seconds=seconds, decided=decided, report=reported.append)
+        except facecert.FacecertError as error:
+            end = error
+        return end, time, reported
+
+    return poll
 
 
-def test_the_pauses_grow_to_fifteen_seconds_and_stop_with_a_pass():
+def test_the_pauses_grow_to_fifteen_seconds_and_stop_with_a_pass(poll):
     end, time, _ = poll([False] * 8 + [True], 2100)
     assert end.passed
     assert time.pauses == [2, 3, 4.5, 6.75, 10.125, 15, 15, 15]
 
 
-def test_the_last_question_comes_when_the_time_is_over():
+def test_the_last_question_comes_when_the_time_is_over(poll):
     end, time, _ = poll([], 100)
     assert end.passed is False and time.now == 5100 and sum(time.pauses) == 100
     end, time, _ = poll([False, True], 1)
     assert end.passed and time.pauses == [1]
 
 
-def test_no_time_is_one_question():
+def test_no_time_is_one_question(poll):
     end, time, _ = poll([False, True], 0)
     assert end.passed is False and time.pauses == []
 
 
-def test_failures_that_may_pass_are_reported_and_it_goes_on():
+def test_failures_that_may_pass_are_reported_and_it_goes_on(poll):
     failures = [facecert.NoAnswer(), facecert.Throttled(retry_after=40.0)]
     end, time, reported = poll(failures + [True], 2100)
     assert end.passed and reported == failures and time.pauses == [2, 40]
 
 
-def test_other_failures_end_it():
+def test_other_failures_end_it(poll):
     refused = facecert.ServiceError(code=400)
     end, time, reported = poll([False, refused, True], 2100)
     assert end is refused and reported == [] and time.pauses == [2]
 
 
-def test_a_failure_of_the_last_question_is_the_end():
+def test_a_failure_of_the_last_question_is_the_end(poll):
     end, _, reported = poll([facecert.NoAnswer(), facecert.ConnectionFailed()], 1)
     assert isinstance(end, facecert.ConnectionFailed) and len(reported) == 1
 
@@ -112,7 +114,7 @@ def certify_id(commands, person):
 @pytest.fixture
 def no_sleep(monkeypatch):
     time = Time()
-    monkeypatch.setattr(wait.time, "monotonic", time.clock)
+    monkeypatch.setattr(wait.time, "monotonic", time.monotonic)
     monkeypatch.setattr(wait.time, "sleep", time.sleep)
     return time
 
@@ -178,7 +180,7 @@ def test_failures_on_the_way_are_shown(commands, certify_id, no_sleep):
 
 def test_a_person_is_told_how_long_it_may_take(commands, certify_id, on_a_terminal):
     commands.complete(certify_id)
-    assert re.match(r"Asking .* until \d\d:\d\d:\d\d", run_cli("wait", certify_id).stderr)
+    assert re.match(r"Querying .* until \d\d:\d\d:\d\d", run_cli("wait", certify_id).stderr)
     assert run_cli("wait", certify_id, "--json").stderr == ""
 
 

@@ -1,9 +1,10 @@
 import base64
 import json
+import sys
 
 import pytest
 
-from facecert import encrypt
+from facecert import DependencyError, ServiceError, encrypt
 from facecert.crypto.sm2 import published_key
 from facecert.sandbox.service import LIFETIME, Service
 
@@ -200,6 +201,20 @@ def test_an_enc_token_of_another_key_is_not_valid(service, token):
     query = {"method": "query", "certifyId": certify_id, "sceneId": "1", "encToken": token}
     code, message, _ = execute(service, query)
     assert code == 400 and "encToken" in message
+
+
+def test_without_cryptography_only_pictures_are_missing(monkeypatch, sandbox, person):
+    loaded = [module for module in sys.modules if module.startswith("cryptography.")]
+    for module in ["cryptography"] + loaded:
+        monkeypatch.setitem(sys.modules, module, None)
+    with sandbox.client(encrypt=True) as client:
+        certify_id = client.init(**person).certify_id
+        assert client.query(certify_id).passed is False
+        with pytest.raises(ServiceError) as caught:
+            client.query(certify_id, enc_token="A" * 342 + "==")
+    assert caught.value.code == 400
+    with pytest.raises(DependencyError, match="pip install .*cryptography"):
+        sandbox.picture_public_key
 
 
 @pytest.mark.parametrize(
