@@ -42,12 +42,8 @@ class BatchItem(NamedTuple):
 
 
 def query_many(
-    ids: Iterable[Id],
-    *,
-    client: Optional[Client] = None,
-    qps: float = 20,
-    threads: Optional[int] = None,
-    scene_id: Optional[str] = None
+    ids: Iterable[Id], *, client: Optional[Client] = None, qps: float = 20,
+    threads: Optional[int] = None, scene_id: Optional[str] = None
 ) -> "Batch":
     """Query many verifications. Yields one ``BatchItem`` for each id, in any order.
 

@@ -42,12 +42,8 @@ class Summary:
 
 
 def run_batch(
-    ids: Iterable[FileId],
-    results: ResultsFile,
-    *,
-    client: Optional[Client] = None,
-    qps: float = 20,
-    threads: Optional[int] = None,
+    ids: Iterable[FileId], results: ResultsFile, *, client: Optional[Client] = None,
+    qps: float = 20, threads: Optional[int] = None,
     on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None
 ) -> Summary:
     """Query every id that has no line in ``results`` yet, and write a line for each.

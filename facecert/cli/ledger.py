@@ -44,9 +44,7 @@ def open_ledger() -> Ledger:
             raise InvalidParameter("the file is not there")
         return ledger
     except InvalidParameter as error:
-        raise InvalidParameter(
-            "FACECERT_LEDGER must name the ledger: %s" % error, field="FACECERT_LEDGER"
-        )
+        raise InvalidParameter.about("FACECERT_LEDGER", "must name the ledger: %s" % error)
 
 
 def as_record(entry: Entry) -> Dict[str, Any]:

@@ -51,12 +51,8 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
 @json_option
 @verbose_option
 def command(
-    certify_id: Optional[str],
-    batch: Optional[str],
-    ledger_pending: bool,
-    scene_id: Optional[str],
-    output: Output,
-    **batch_options: Any
+    certify_id: Optional[str], batch: Optional[str], ledger_pending: bool, scene_id: Optional[str],
+    output: Output, **batch_options: Any
 ) -> int:
     """Ask whether the person passed; or query many ids.
 
@@ -85,15 +81,8 @@ def command(
 
 
 def _many(
-    client: Client,
-    batch: Optional[str],
-    output: Output,
-    *,
-    batch_format: Optional[str],
-    path: str,
-    form: Optional[str],
-    resume: bool,
-    qps: float
+    client: Client, batch: Optional[str], output: Output, *, batch_format: Optional[str], path: str,
+    form: Optional[str], resume: bool, qps: float
 ) -> int:
     from ..batch.ids import read_ids
     from ..batch.results_file import OutputFailed, ResultsFile
@@ -143,7 +132,7 @@ def _pending(client: Client) -> "Iterator[FileId]":
     # Not checked by class, because a batch from a file needs no SQLAlchemy.
     pending = getattr(client.ledger, "pending", None)
     if pending is None:
-        raise InvalidParameter("FACECERT_LEDGER is not set", field="FACECERT_LEDGER")
+        raise InvalidParameter.about("FACECERT_LEDGER", "is not set")
     for line, entry in enumerate(pending(), 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 

@@ -90,11 +90,7 @@ class Ledger(BaseLedger):
             self.database.write(*news)
 
     def keep_answer(
-        self,
-        answer: QueryResult,
-        *,
-        asked_at: datetime,
-        outer_order_no: Optional[str] = None,
+        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
         """Store the result of a query. ``passed`` is never taken back."""

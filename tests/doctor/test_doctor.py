@@ -611,8 +611,9 @@ def test_a_digest_that_is_damaged(monkeypatch):
 
 
 @pytest.fixture
-def ask(chain, sandbox):
+def ask(chain, sandbox, monkeypatch):
     """Let the doctor ask the sandbox with its own key, or another secret."""
+    monkeypatch.delenv("ALIBABA_CLOUD_ACCESS_KEY_ID")  # the environment would win
 
     def asked(secret=None, environ=None):
         chain(sandbox.access_key_id, secret or sandbox.access_key_secret, None)

@@ -159,11 +159,7 @@ class ModelLedger(BaseLedger):
             row.note_certify_id(opening.certify_id)
 
     def keep_answer(
-        self,
-        answer: QueryResult,
-        *,
-        asked_at: datetime,
-        outer_order_no: Optional[str] = None,
+        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
         claim: Optional[bool] = None
     ) -> None:
         """Settle the verification, and send ``verified``."""
