@@ -88,7 +88,7 @@ class Batch(Iterator[BatchItem]):
     def __init__(
         self, ids: Iterator[Id], query: Callable[[int, Id], BatchItem], rate: Rate, threads: int
     ) -> None:
-        # Imported here, because programs that only read ids do without it.
+        # Imported here, because a program that only reads ids does without it.
         from concurrent.futures import ThreadPoolExecutor
 
         self._ids = ids

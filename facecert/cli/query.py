@@ -54,7 +54,7 @@ def command(
     certify_id: Optional[str], batch: Optional[str], ledger_pending: bool, scene_id: Optional[str],
     output: Output, **batch_options: Any
 ) -> int:
-    """Ask whether the person passed; or query many ids.
+    """Ask whether the person passed; or about many persons.
 
     Exit code 0: passed. Exit code 1: not passed, or not yet: the service says the same for both
     until the verification's 30 minutes are over.

@@ -57,6 +57,15 @@ def test_the_default_client_is_the_one_of_facecert_query(sandbox, open_many):
     assert found.answer.passed
 
 
+def test_importing_the_package_is_cheap():
+    out = run_python(
+        "import sys, facecert.batch\n"
+        "print([name for name in ('concurrent.futures', 'sqlite3', 'ssl', 'aliyunsdkcore')"
+        " if name in sys.modules])"
+    )
+    assert out == "[]\n"
+
+
 def test_nothing_comes_of_nothing(client):
     batch = query_many([], client=client)
     assert list(batch) == [] and list(batch) == []

@@ -84,11 +84,15 @@ def test_a_batch(commands, certify_ids, tmp_path):
     assert len(commands.requests) == asked and len(lines_of(results)) == 10
 
 
-def test_a_batch_on_a_terminal_shows_a_bar(commands, certify_ids, tmp_path, on_a_terminal):
+def test_a_batch_on_a_terminal_shows_a_bar(
+    commands, certify_ids, tmp_path, on_a_terminal, monkeypatch
+):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr("facecert.cli.query.is_terminal", lambda stream: True)
     source, results = tmp_path / "ids.txt", tmp_path / "results.csv"
-    source.write_text("\n".join(certify_ids))
+    source.write_text("".join("%s\n" % one for one in certify_ids))
     done = run_cli("query", "--batch", str(source), "--output", str(results), "--qps", "500")
-    assert "10 answered (5 passed)" in done.stdout
+    assert "10 answered (5 passed)" in done.stdout and "10/10" in done.stderr
     assert results.read_text().startswith("certify_id,passed,")
 
 
