@@ -1,21 +1,21 @@
-"""``facecert ledger``: what the ledger holds, and the bill beside it."""
+"""``facecert ledger``: list and export the ledger, and compare it with a bill."""
 
 import csv
 import json
 import os
 import re
 from datetime import datetime, timedelta
-from typing import Any, Dict, Iterable, Iterator, List, Optional, TextIO, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import click
 
-from ..params import check_certify_id
-from ..ledger.bill import CHINA, Bill
-from ..errors import InvalidParameter
 from ..batch.ids import read_ids
+from ..errors import InvalidParameter
+from ..ledger.bill import CHINA, Bill
+from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import STATES
-from ..ledger.schema import Entry
+from ..params import check_certify_id
 from .options import json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, standard_output
 
@@ -26,29 +26,25 @@ _TITLES = {
     "never_finished_not_billed": "never finished, not billed",
 }
 
-#: So many of what is missing are shown to people; --json shows all.
+#: How many ids of each list are shown in words. ``--json`` shows all.
 _SHOWN = 20
 
 
-def open_ledger() -> Ledger:
-    """Return the ledger that FACECERT_LEDGER names.
-
-    Raises:
-        InvalidParameter: the variable is not set, or names none.
-    """
-    url = os.environ.get("FACECERT_LEDGER", "").strip()
+def _open_ledger() -> Ledger:
     try:
-        ledger = Ledger(url)
+        ledger = Ledger(os.environ.get("FACECERT_LEDGER", "").strip())
         if not ledger.database.is_there:
-            # A mistyped path would look like an empty ledger.
+            # A new file would make a mistyped path look like an empty ledger.
             raise InvalidParameter("the file is not there")
         return ledger
     except InvalidParameter as error:
-        raise InvalidParameter.about("FACECERT_LEDGER", "must name the ledger: %s" % error)
+        raise InvalidParameter(
+            "FACECERT_LEDGER must name the ledger: %s" % error, field="FACECERT_LEDGER"
+        )
 
 
-def as_record(entry: Entry) -> Dict[str, Any]:
-    """Return what is printed of a row; times in ISO 8601, UTC."""
+def _as_record(entry: Entry) -> Dict[str, Any]:
+    """Return a row's fields, with its times in ISO 8601, UTC."""
     return {
         name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
         for name, value in entry._asdict().items()
@@ -60,8 +56,8 @@ def as_record(entry: Entry) -> Dict[str, Any]:
 def command(ctx: click.Context) -> None:
     """Look into the ledger of all verifications.
 
-    FACECERT_LEDGER names it: the path of an SQLite file, or a database's URL. It is taken from
-    nowhere else, since a URL may hold a password.
+    The variable FACECERT_LEDGER names the ledger: the path of an SQLite file, or a database URL.
+    There is no option for it, because a URL may hold a password.
 
     Example: facecert ledger unsettled
     """
@@ -80,109 +76,91 @@ def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> O
     raise Misuse("--since and --until must be days like 2026-10-01.")
 
 
-def _days(wanted: Any) -> Any:
-    until = click.option(
-        "--until", metavar="DAY", callback=_day, help="The last day, China's time."
-    )
-    since = click.option(
-        "--since", metavar="DAY", callback=_day, help="The first day, like 2026-10-01."
-    )
-    states = click.option(
-        "--state", "states", type=click.Choice(STATES), multiple=True,
-        help="Only this state; may be repeated.",
-    )  # fmt: skip
-    return states(since(until(wanted)))
+def _filters(function: Any) -> Any:
+    """Add the options --state, --since and --until; ``_filtered`` takes their values."""
+    for option in (
+        click.option("--until", metavar="DAY", callback=_day, help="The last day, China's time."),
+        click.option("--since", metavar="DAY", callback=_day,
+                     help="The first day, like 2026-10-01."),
+        click.option("--state", "states", type=click.Choice(STATES), multiple=True,
+                     help="Only this state. Can be repeated."),
+    ):  # fmt: skip
+        function = option(function)
+    return function
 
 
-def _chosen(
-    ledger: Ledger,
-    states: Tuple[str, ...],
-    since: Optional[datetime],
-    until: Optional[datetime],
+def _filtered(
+    states: Iterable[str], since: Optional[datetime], until: Optional[datetime]
 ) -> Iterator[Entry]:
-    if until is not None:
-        until += timedelta(days=1)
-    return ledger.entries(states=states or STATES, since=since, until=until)
+    end = until and until + timedelta(days=1)
+    return _open_ledger().entries(states=list(states) or STATES, since=since, until=end)
 
 
 @command.command("list")
-@_days
+@_filters
 @json_option
 @verbose_option
-def list_(
-    states: Tuple[str, ...],
-    since: Optional[datetime],
-    until: Optional[datetime],
-    output: Output,
-) -> None:
+def list_(output: Output, **filters: Any) -> None:
     """List the verifications, oldest first.
 
     Example: facecert ledger list --state unknown --since 2026-10-01
     """
-    _show(_chosen(open_ledger(), states, since, until), output)
+    _show(_filtered(**filters), output)
 
 
 @command.command()
-@_days
+@_filters
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv",
-              show_default=True, help="How each row is written.")  # fmt: skip
+              show_default=True, help="The output format.")  # fmt: skip
 @verbose_option
-def export(
-    states: Tuple[str, ...], since: Optional[datetime], until: Optional[datetime], form: str
-) -> None:
-    """Write the verifications to standard output, all fields.
+def export(form: str, **filters: Any) -> None:
+    """Write the verifications to standard output, with all fields.
 
     Example: facecert ledger export --since 2026-10-01 --until 2026-10-31 > october.csv
     """
     stream = standard_output()
-    records = map(as_record, _chosen(open_ledger(), states, since, until))
+    records = map(_as_record, _filtered(**filters))
     if form == "csv":
-        _write_csv(records, stream)
+        writer = csv.DictWriter(stream, Entry._fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
     else:
-        for record in records:
-            stream.write(json.dumps(record) + "\n")
-    stream.flush()  # or a full disk would show only after the exit code
-
-
-def _write_csv(records: Iterable[Dict[str, Any]], stream: TextIO) -> None:
-    writer = csv.DictWriter(stream, Entry._fields, lineterminator="\n")
-    writer.writeheader()
-    for record in records:
-        writer.writerow(record)
+        stream.writelines(json.dumps(record) + "\n" for record in records)
+    stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 
 @command.command()
 @json_option
 @verbose_option
 def unsettled(output: Output) -> int:
-    """List what somebody must look after.
+    """List the verifications that need attention.
 
-    sent, unknown: it may have been opened; look for outer_order_no in the console. opened: the
-    time is over and nobody asked; facecert query --ledger-pending does.
+    sent, unknown: look in the console for outer_order_no, because it may have been opened.
+    opened: it has expired without a query; run facecert query --ledger-pending.
 
-    Exit code 0: nothing. Exit code 1: something.
+    Exit code 0: there are none. Exit code 1: there are some.
 
     Example: facecert ledger unsettled
     """
-    return NOT_PASSED if _show(open_ledger().unsettled(), output) else DONE
+    return NOT_PASSED if _show(_open_ledger().unsettled(), output) else DONE
 
 
 @command.command("import-bill")
 @click.argument("file", type=click.Path())
-@click.option("--month", required=True, metavar="MONTH", help="Whose bill it is, like 2026-10.")
+@click.option("--month", required=True, metavar="MONTH", help="The bill's month, like 2026-10.")
 @json_option
 @verbose_option
 def import_bill(file: str, month: str, output: Output) -> int:
-    """Keep a month's bill in the ledger, and compare them.
+    """Store a month's bill in the ledger, and compare the two.
 
     FILE is CSV with a column certifyId (- is standard input). Importing it again does no harm.
-    Which verifications are billed is not documented: what is missing is a question to ask.
+    Which verifications are billed is not documented: a missing one is a question to ask.
 
-    Exit code 0: nothing is missing on either side. Exit code 1: something is.
+    Exit code 0: nothing is missing on either side. Exit code 1: something is missing.
 
     Example: facecert ledger import-bill bill.csv --month 2026-10
     """
-    bill = Bill(open_ledger(), month)
+    bill = Bill(_open_ledger(), month)
     try:
         new = bill.add(_billed_ids(file))
     except OSError as error:
@@ -206,8 +184,7 @@ def import_bill(file: str, month: str, output: Output) -> int:
 
 def _billed_ids(file: str) -> Iterator[str]:
     for line in read_ids(file, "csv"):
-        # A line without an id is a sum, or a remark.
-        if line.certify_id:
+        if line.certify_id:  # A line without an id is a total or a remark.
             try:
                 yield check_certify_id(line.certify_id, 20)
             except InvalidParameter as error:
@@ -215,7 +192,7 @@ def _billed_ids(file: str) -> Iterator[str]:
 
 
 def _show(entries: Iterable[Entry], output: Output) -> int:
-    """Print the rows as they come, and return how many there were."""
+    """Print the rows as they are read, and return how many there were."""
     count = 0
     for count, entry in enumerate(entries, 1):
         words = "%s  %-32s  %-7s  %s  %s" % (
@@ -225,6 +202,6 @@ def _show(entries: Iterable[Entry], output: Output) -> int:
             entry.certify_id or "-",
             entry.code or "",
         )
-        output.show(as_record(entry), words.rstrip())
-    output.note("%d verifications (times are China's)." % count)
+        output.show(_as_record(entry), words.rstrip())
+    output.note("%d verifications, with times in China's time zone." % count)
     return count

@@ -146,7 +146,7 @@ def _release(connection: Optional[Connection] = None) -> None:
         try:
             _sqlite_lock.release()
         except RuntimeError:
-            pass  # This thread does not hold the lock.
+            pass  # This thread does not hold the lock, or not any more.
 
 
 def _after_fork_in_child() -> None:
