@@ -5,14 +5,13 @@ The platform is believed to do the same. The sandbox calls this machine only.
 
 import ssl
 import threading
-import time
 from http.client import HTTPException
 from typing import List, NamedTuple, Optional, Tuple
 from urllib.parse import urlencode
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector
 
 from ..links import is_loopback
-from .service import PASSED, Verification
+from .service import Verification
 
 #: Seconds before each attempt.
 PAUSES = (0.0, 1.0, 1.5)
@@ -32,29 +31,21 @@ class Caller:
 
     def __init__(self) -> None:
         self.tries: List[CallbackTry] = []
-        self._threads: List[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._under_way = 0
+        self._changed = threading.Condition()
         self._stopped = threading.Event()
 
     def call(self, verification: Verification) -> None:
         """Start the callback of a submitted verification, if it has a callback URL."""
         if verification.callback_url is not None:
-            thread = threading.Thread(target=self._call, args=(verification,), daemon=True)
-            with self._lock:
-                # One step, because ``wait`` cannot join a thread that has not started.
-                thread.start()
-                self._threads.append(thread)
+            with self._changed:
+                threading.Thread(target=self._run, args=(verification,), daemon=True).start()
+                self._under_way += 1
 
     def wait(self, seconds: float) -> bool:
         """Wait until no callback is under way; return False when that takes longer."""
-        end = time.monotonic() + seconds
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join(max(0.0, end - time.monotonic()))
-        with self._lock:
-            self._threads = [thread for thread in self._threads if thread.is_alive()]
-            return not self._threads
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._under_way, seconds)
 
     def stop(self) -> None:
         """Make no further attempt, and wait for the attempts under way."""
@@ -62,18 +53,26 @@ class Caller:
         self.wait(TIMEOUT)
         self._stopped.clear()
 
+    def _run(self, verification: Verification) -> None:
+        try:
+            self._call(verification)
+        finally:
+            with self._changed:
+                self._under_way -= 1
+                self._changed.notify_all()
+
     def _call(self, verification: Verification) -> None:
-        url = callback_address(verification)
+        url, certify_id = callback_address(verification), verification.certify_id
         if not is_loopback(url):
             why = "not called: the sandbox calls this machine only"
-            self.tries.append(CallbackTry(verification.certify_id, None, why))
+            self.tries.append(CallbackTry(certify_id, None, why))
             return
         opener = _opener()
         for pause in PAUSES:
             if self._stopped.wait(pause):
                 return
             status, why = _get(opener, url)
-            self.tries.append(CallbackTry(verification.certify_id, status, why))
+            self.tries.append(CallbackTry(certify_id, status, why))
             if status == 200:
                 return
 
@@ -81,8 +80,7 @@ class Caller:
 def callback_address(verification: Verification) -> str:
     """Return the callback URL with the parameters that the platform appends."""
     url = verification.callback_url or ""
-    passed = "T" if verification.state == PASSED else "F"
-    fields = {"certifyId": verification.certify_id, "passed": passed}
+    fields = {"certifyId": verification.certify_id, "passed": verification.passed}
     if verification.callback_token is not None:
         fields["CallbackToken"] = verification.callback_token
     return "%s%s%s" % (url, "&" if "?" in url else "?", urlencode(fields))

@@ -71,32 +71,29 @@ class Exchange:
         self, method: str, query: str, form: str, headers: Mapping[str, str], peer: Tuple[str, int]
     ) -> Response:
         """Return the response to one call. ``query`` and ``form`` are still URL-encoded."""
-        received_at = self._clock()
         in_query, in_form = _decode(query), _decode(form)
         request = ReceivedRequest(
-            method, dict(in_query), dict(in_form), dict(headers), peer, received_at
+            method, dict(in_query), dict(in_form), dict(headers), peer, self._clock()
         )
         fault = self.faults.take(request.service_parameters.get("method"))
         if not rpc.looks_real(dict(in_query + in_form).get("AccessKeyId", "")):
             self.requests.append(request._replace(fault=fault.name or None))
-        envelope: Dict[str, Any] = {"RequestId": str(uuid.uuid4()).upper()}
+        request_id = str(uuid.uuid4()).upper()
         try:
             parameters = self._gate.check(method, in_query + in_form)
             code, message, data = fault.instead(parameters) or self._service.execute(
                 parameters.get("Service", ""), parameters.get("ServiceParameters", "")
             )
         except rpc.Refusal as refusal:
-            envelope.update(
+            return _json(
+                refusal.status, RequestId=request_id, Code=refusal.code, Message=refusal.message,
                 HostId="saf.cn-shanghai.aliyuncs.com",
-                Code=refusal.code,
-                Message=refusal.message,
                 Recommend="https://api.aliyun.com/troubleshoot?q=%s" % refusal.code,
             )
-            return _json(refusal.status, envelope)
-        envelope.update(Message=message, Code=code)
+        envelope = {"RequestId": request_id, "Message": message, "Code": code}
         if data is not None:
             envelope["Data"] = data
-        response = _json(200, fault.bend(envelope))
+        response = _json(200, **fault.bend(envelope))
         if fault.name == "html-502":
             response = Response(502, "text/html", _PAGE_502)
         elif fault.name == "truncated":
@@ -104,7 +101,7 @@ class Exchange:
         return response._replace(status=CUT) if fault.delay() else response
 
 
-def _json(status: int, envelope: Mapping[str, Any]) -> Response:
+def _json(status: int, **envelope: Any) -> Response:
     text = json.dumps(envelope, ensure_ascii=False)
     # A parameter that the text repeats may hold bytes that are not UTF-8.
     text = text.encode("utf-8", "replace").decode("utf-8")

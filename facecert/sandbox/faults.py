@@ -33,14 +33,9 @@ FAULTS.update({name: "the service responds with Code %d" % code for name, code i
 
 
 class Fault(NamedTuple):
-    """The fault that one call meets; an empty name is no fault.
+    """The fault that one call meets. ``on`` is the only method that meets it; None: both."""
 
-    Attributes:
-        on: the only method that meets it, ``"init"`` or ``"query"``; None: both.
-        seconds: the delay of ``slow``.
-        healed: ends every delay when it is set.
-    """
-
+    #: An empty name is no fault.
     name: str
     on: Optional[str]
     seconds: float

@@ -15,7 +15,6 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
 
     ``Client.from_environment()`` uses it too. Other clients: ``facecert_sandbox.client()``.
     """
-    from ..client import Client
     from ..default import default_client
     from ..settings import from_environment
     from . import Sandbox
@@ -23,9 +22,7 @@ def facecert_sandbox(monkeypatch: "pytest.MonkeyPatch") -> "Iterator[Sandbox]":
     with Sandbox() as sandbox:
         for variable, value in sandbox.environment.items():
             monkeypatch.setenv(variable, value)
-        # Not from the chain, because alibabacloud_credentials reads the environment only once.
-        credentials = (sandbox.access_key_id, sandbox.access_key_secret)
-        client = Client(**dict(from_environment(os.environ), credentials=credentials))
+        client = sandbox.client(**from_environment(os.environ))
         monkeypatch.setattr(default_client, "__dict__", vars(client))
         yield sandbox
         client.close()

@@ -11,13 +11,7 @@ from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
 
 class KeyPair:
-    """An SM2 private key, 1 to n - 2, with its public key; never for the data of real people.
-
-    Attributes:
-        private_key: the number, which repr does not show.
-        public_key: the ``facecert.crypto.PublicKey``.
-        public_key_hex: the public key, compressed, as 66 hexadecimal digits.
-    """
+    """An SM2 private key, 1 to n - 2, with its public key; never for the data of real people."""
 
     def __init__(self, private_key: int) -> None:
         sm2 = curve()
@@ -39,13 +33,7 @@ class KeyPair:
 def decrypt(ciphertext_base64: str, private_key: int) -> str:
     """Return the text that ``facecert.crypto.encrypt`` was given (GB/T 32918.4, 7.1).
 
-    Args:
-        ciphertext_base64: standard Base64 of 0x04 || C1 || C2 || C3.
-        private_key: 1 to n - 2.
-
-    Raises:
-        ValueError: the Base64, its length, its first byte, C1, C3, the UTF-8 or the private key
-            is wrong. The error holds nothing of the text.
+    ValueError is raised when anything is wrong; it holds nothing of the text.
     """
     raw = base64.b64decode(Ciphertext(ciphertext_base64))
     sm2 = curve()
@@ -61,44 +49,34 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
     shared = octets(sm2.affine([product])[0])
     stream = kdf(shared, len(c2))
     data = bytes(a ^ b for a, b in zip(c2, stream))
-    genuine = hmac.compare_digest(sm3()(shared[:32] + data + shared[32:]), c3)
-    if not genuine or not any(stream):
+    if not hmac.compare_digest(sm3()(shared[:32] + data + shared[32:]), c3) or not any(stream):
         raise ValueError("C3 does not match: another key, or a changed ciphertext")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        pass  # It holds the text, so it must not become the context of the next error.
+        pass  # The error holds the text, so it must not become the context of the next error.
     raise ValueError("the decrypted bytes are not UTF-8")
 
 
 class PictureLock:
     """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken.
 
-    DependencyError is raised without the package cryptography. The rest of the sandbox works.
+    ``public_key`` is the Base64 of its SubjectPublicKeyInfo.
     """
 
     def __init__(self) -> None:
         with needs_cryptography():
             from cryptography.hazmat.backends import default_backend
             from cryptography.hazmat.primitives.asymmetric import rsa
+            from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
         self._private_key: Any = rsa.generate_private_key(65537, 2048, default_backend())
-
-    @property
-    def public_key(self) -> str:
-        """The public key as Base64 of its SubjectPublicKeyInfo."""
-        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
         form = PublicFormat.SubjectPublicKeyInfo
         spki = self._private_key.public_key().public_bytes(Encoding.DER, form)
-        return base64.b64encode(spki).decode("ascii")
+        self.public_key = base64.b64encode(spki).decode("ascii")
 
     def encrypt(self, picture: bytes, enc_token: str, iv: Optional[bytes] = None) -> bytes:
-        """Encrypt a picture with the AES key in an encToken: CBC with an ``iv``, else ECB.
-
-        Raises:
-            ValueError: the encToken was made with another public key.
-        """
+        """Encrypt a picture with the AES key in an encToken: CBC with an ``iv``, else ECB."""
         from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes

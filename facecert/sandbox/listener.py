@@ -11,7 +11,6 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Callable, Dict, Optional
-from wsgiref.handlers import format_date_time
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.util import setup_testing_defaults
 
@@ -34,7 +33,7 @@ class Listener:
     def __init__(
         self, application: Any, port: int, clock: Callable[[], float],
         tls: Optional[ssl.SSLContext] = None
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.port = port
         self.clock = clock
         self.tls = tls
@@ -49,11 +48,10 @@ class Listener:
     def open(self) -> None:
         """Listen. Port 0 takes a free one, and keeps it."""
         if self._server is None:
-            self._server = _Server(self)
-            self._server.set_app(self._application)
-            self.port = self._server.server_port
-            serve = self._server.serve_forever
-            threading.Thread(target=serve, args=(0.02,), daemon=True).start()
+            self._server = server = _Server(self)
+            server.set_app(self._application)
+            self.port = server.server_port
+            threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
         """Stop listening and cut every connection."""
@@ -61,7 +59,13 @@ class Listener:
         if server is not None:
             server.shutdown()
             server.server_close()
-            server.cut_all()
+            for connection, thread in list(server.connections.items()):
+                if thread == threading.get_ident():
+                    continue  # the connection that ordered the cut gets its response
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass  # the connection is closed already
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -69,10 +73,9 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 128
 
     def __init__(self, listener: Listener) -> None:
-        self.clock = listener.clock
-        self._tls = listener.tls
+        self.listener = listener
         #: Connection -> the thread that serves it.
-        self._connections: Dict[Any, int] = {}
+        self.connections: Dict[Any, int] = {}
         super().__init__((HOST, listener.port), _Handler)
 
     def server_bind(self) -> None:
@@ -82,32 +85,22 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
+        tls = self.listener.tls
         request.settimeout(_Handler.timeout)
-        if self._tls is not None:
-            request = self._tls.wrap_socket(
-                request, server_side=True, do_handshake_on_connect=False
-            )
-        self._connections[request] = threading.get_ident()
+        if tls is not None:
+            request = tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        self.connections[request] = threading.get_ident()
         try:
             # In the connection's own thread, because a slow handshake must not block the others.
-            if self._tls is not None:
+            if tls is not None:
                 request.do_handshake()
             super().finish_request(request, client_address)
         finally:
-            self._connections.pop(request, None)
+            self.connections.pop(request, None)
             request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing: clients may leave or fail the handshake at any time."""
-
-    def cut_all(self) -> None:
-        for connection, thread in list(self._connections.items()):
-            if thread == threading.get_ident():
-                continue  # the connection that ordered the cut gets its response
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # the connection is closed already
+        """Print nothing, because clients may leave or fail the handshake at any time."""
 
 
 class _Handler(WSGIRequestHandler):
@@ -138,7 +131,7 @@ class _Handler(WSGIRequestHandler):
         setup_testing_defaults(environ)
         application = self.server.get_app()  # type: ignore[attr-defined]
         chunks, status_line, headers = run_wsgi_app(application, environ, buffered=True)
-        status = int(status_line.split(" ", 1)[0])
+        status = int(status_line[:3])
         if status == CUT:
             self.close_connection = True
             return
@@ -152,7 +145,7 @@ class _Handler(WSGIRequestHandler):
     do_GET = do_POST = do_HEAD = do_PUT = answer
 
     def date_time_string(self, timestamp: Optional[float] = None) -> str:
-        return format_date_time(self.server.clock())  # type: ignore[attr-defined]
+        return super().date_time_string(self.server.listener.clock())  # type: ignore[attr-defined]
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log nothing, because query strings of other clients may hold names."""

@@ -9,9 +9,9 @@ from flask import Flask, Response, abort, redirect, render_template, request
 
 from .exchange import Exchange
 from .faults import FAULTS
-from .service import FAILED, GIVEN_UP, PASSED, PENDING, Service, Verification
+from .service import EXPIRED, FAILED, GIVEN_UP, PASSED, PENDING, Service, Verification
 
-STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_UP: "已放弃", "expired": "已过期"}
+STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_UP: "已放弃", EXPIRED: "已过期"}
 
 
 def create_application(
@@ -19,12 +19,9 @@ def create_application(
 ) -> Flask:
     """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
     app = Flask(__name__)
-
-    def state(verification: Verification) -> str:
-        expired = verification.open and service.expired(verification)
-        return "expired" if expired else verification.state
-
-    app.jinja_env.globals.update(FAULTS=FAULTS, STATES=STATES, sandbox=sandbox, state=state)
+    app.jinja_env.globals.update(
+        FAULTS=FAULTS, STATES=STATES, sandbox=sandbox, state=service.state
+    )
     app.jinja_env.filters["hhmmss"] = lambda at: time.strftime("%H:%M:%S", time.gmtime(at))
 
     @app.before_request
@@ -37,13 +34,9 @@ def create_application(
         body = request.get_data(cache=False, as_text=True)
         if request.method == "GET" and not request.query_string:
             return render_template("front.html", verifications=service.newest_first())
-        response = exchange.answer(
-            request.method,
-            request.query_string.decode("latin-1"),
-            body,
-            dict(request.headers),
-            (request.environ["REMOTE_ADDR"], int(request.environ["REMOTE_PORT"])),
-        )
+        query = request.query_string.decode("latin-1")
+        peer = (request.environ["REMOTE_ADDR"], int(request.environ["REMOTE_PORT"]))
+        response = exchange.answer(request.method, query, body, dict(request.headers), peer)
         return Response(response.text, response.status, content_type=response.content_type)
 
     @app.route("/gateway.do", methods=["GET", "POST"])
@@ -52,12 +45,9 @@ def create_application(
         if verification is None:
             return render_template("unknown.html"), 404
         if request.method != "POST":
-            return render_template(
-                "verify.html",
-                it=verification,
-                minutes=max(0, int((verification.expires_at - clock() + 59) // 60)),
-                done="done" in request.args,
-            )
+            minutes = max(0, int((verification.expires_at - clock() + 59) // 60))
+            done = "done" in request.args
+            return render_template("verify.html", it=verification, minutes=minutes, done=done)
         answer = request.form.get("answer")
         if answer == "give-up":
             service.give_up(verification.certify_id)
@@ -65,7 +55,7 @@ def create_application(
             service.submit(verification.certify_id, answer == "pass")
         else:
             abort(400)
-        # The callback mostly arrives before the person; so it does here.
+        # The platform's callback mostly arrives before the person does.
         sandbox.wait_for_callbacks(0.5)
         back = verification.return_url
         if not back.startswith(("https://", "http://")):

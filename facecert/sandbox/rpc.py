@@ -22,8 +22,8 @@ NONCE_LIFETIME = 31 * 60
 
 _REQUIRED = (
     "Action", "Version", "AccessKeyId", "Timestamp", "SignatureMethod", "SignatureVersion",
-    "SignatureNonce", "Signature",
-)  # fmt: skip
+    "SignatureNonce", "Signature"
+)
 _FIXED = {"Version": "2017-03-31", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0"}
 
 
@@ -31,7 +31,6 @@ class Refusal(Exception):
     """The gateway refuses a request, with this code, message and HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
-        super().__init__(code)
         self.code = code
         self.message = message
         self.status = status
@@ -86,16 +85,12 @@ class Gate:
         secret = self._access_key(parameters).secret
         self._check_time(parameters["Timestamp"])
         text = string_to_sign(method, parameters)
-        if not hmac.compare_digest(
-            signature(text, secret).encode("ascii"),
-            parameters["Signature"].encode("utf-8", "replace"),
-        ):
+        right = signature(text, secret).encode("ascii")
+        if not hmac.compare_digest(right, parameters["Signature"].encode("utf-8", "replace")):
             # The real gateway repeats the string to sign, with the personal data in it.
-            raise Refusal(
-                "SignatureDoesNotMatch",
-                "Specified signature is not matched with our calculation. server string to sign"
-                " is:" + text,
-            )
+            message = "Specified signature is not matched with our calculation."
+            message += " server string to sign is:" + text
+            raise Refusal("SignatureDoesNotMatch", message)
         self._use_nonce(parameters["SignatureNonce"])
         return parameters
 
@@ -105,16 +100,15 @@ class Gate:
             self._used_nonces.clear()
 
     def _access_key(self, parameters: Mapping[str, str]) -> AccessKey:
-        access_key_id = parameters["AccessKeyId"]
-        key = self.access_keys.get(access_key_id)
+        key = self.access_keys.get(parameters["AccessKeyId"])
         if key is None:
             message = "Specified access key is not found."
-            if looks_real(access_key_id):
+            if looks_real(parameters["AccessKeyId"]):
                 message += " (This is a sandbox: do not send it real AccessKeys.)"
             raise Refusal("InvalidAccessKeyId.NotFound", message, 404)
         if (parameters.get("SecurityToken") or None) != key.security_token:
-            message = "Specified SecurityToken mismatch with the AccessKey."
-            raise Refusal("InvalidSecurityToken.MismatchWithAccessKey", message)
+            code = "InvalidSecurityToken.MismatchWithAccessKey"
+            raise Refusal(code, "Specified SecurityToken mismatch with the AccessKey.")
         if not key.active and key.security_token:
             raise Refusal("InvalidSecurityToken.Expired", "Specified SecurityToken is expired.")
         if not key.active:
@@ -127,8 +121,7 @@ class Gate:
         except ValueError:
             raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.")
         if abs(self._clock() - moment) > TIME_WINDOW:
-            message = "Specified time stamp or date value is expired."
-            raise Refusal("InvalidTimeStamp.Expired", message)
+            raise Refusal("InvalidTimeStamp.Expired", "Specified time stamp is expired.")
 
     def _use_nonce(self, nonce: str) -> None:
         now = self._clock()

@@ -20,7 +20,7 @@ class Sandbox:
 
     Args:
         port: 0 takes a free one.
-        scene_id, access_key_id, access_key_secret, security_token: what clients must use.
+        scene_id, access_key_id, access_key_secret: what clients must use.
         clock: returns the time in seconds since the epoch; for tests of what expires.
         ssl_context: serve HTTPS with it.
 
@@ -32,9 +32,9 @@ class Sandbox:
     def __init__(
         self, *, port: int = 0, scene_id: str = SCENE_ID,
         access_key_id: str = "sandbox-access-key-id",
-        access_key_secret: str = "sandbox-access-key-secret", security_token: Optional[str] = None,
+        access_key_secret: str = "sandbox-access-key-secret",
         clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None
-    ) -> None:  # fmt: skip
+    ) -> None:
         try:
             # Imported here, because pytest imports this module even where Flask is missing.
             from .listener import Listener
@@ -46,19 +46,20 @@ class Sandbox:
 
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
-        self.security_token = security_token
         self.scene_id = scene_id
         self._gate = rpc.Gate(clock)
         self._service = Service(scene_id, clock)
         self._exchange = Exchange(self._gate, self._service, clock)
         self._caller = Caller()
+        #: Every attempt to call the app back since the start or the last reset.
+        self.callbacks: List[CallbackTry] = self._caller.tries
         self._service.submitted = self._caller.call
         application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
         #: Opens the listener again after the fault ``refused``.
         self._reopening: Optional[threading.Timer] = None
         self._lock = threading.RLock()
-        self.allow(access_key_id, access_key_secret, security_token)
+        self.allow(access_key_id, access_key_secret)
 
     @property
     def endpoint(self) -> str:
@@ -80,26 +81,18 @@ class Sandbox:
     @property
     def environment(self) -> Dict[str, str]:
         """The variables that make ``Client.from_environment()`` of any program use the sandbox."""
-        variables = {
+        return {
             "FACECERT_ENDPOINT": self.endpoint,
             "FACECERT_SCENE_ID": self.scene_id,
             "FACECERT_SM2_PUBLIC_KEY": self.sm2_public_key,
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
         }
-        if self.security_token:
-            variables["ALIBABA_CLOUD_SECURITY_TOKEN"] = self.security_token
-        return variables
 
     @property
     def requests(self) -> List[ReceivedRequest]:
         """Every call since the start or the last reset, refused calls too."""
         return self._exchange.requests
-
-    @property
-    def callbacks(self) -> List[CallbackTry]:
-        """Every attempt to call the app back since the start or the last reset."""
-        return self._caller.tries
 
     def start(self) -> "Sandbox":
         """Listen; calls can be made as soon as this returns."""
@@ -123,7 +116,7 @@ class Sandbox:
         """Return a Client of this sandbox; ``arguments`` override its settings."""
         settings = {
             "scene_id": self.scene_id,
-            "credentials": (self.access_key_id, self.access_key_secret, self.security_token),
+            "credentials": (self.access_key_id, self.access_key_secret),
             "endpoint": self.endpoint,
             "sm2_public_key": self.sm2_public_key,
         }
@@ -163,7 +156,8 @@ class Sandbox:
 
     def is_submitted(self, certify_id: str) -> bool:
         """Tell whether the person submitted the verification, passed or not."""
-        return self._service.is_submitted(certify_id)
+        verification = self._service.find(certify_id)
+        return verification is not None and not verification.open
 
     def verifications(self) -> List[Verification]:
         """Return the verifications, the newest first."""
@@ -172,7 +166,7 @@ class Sandbox:
     def fail(
         self, fault: str, *, times: int = 1, share: Optional[float] = None,
         on: Optional[str] = None, seconds: float = 2.0
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Let the next calls fail.
 
         Args:
@@ -211,7 +205,7 @@ class Sandbox:
         self._service.reset()
         self._gate.forget_nonces()
         self._exchange.requests.clear()
-        self._caller.tries.clear()
+        self.callbacks.clear()
 
     def _close(self, seconds: Optional[float] = None) -> None:
         """Close the listener; with ``seconds`` it opens again after them."""
@@ -221,10 +215,9 @@ class Sandbox:
                 self._reopening = None
             self._listener.close()
             if seconds is not None:
-                timer = threading.Timer(seconds, lambda: self._reopen(timer))
+                self._reopening = timer = threading.Timer(seconds, lambda: self._reopen(timer))
                 timer.daemon = True
                 timer.start()
-                self._reopening = timer
 
     def _reopen(self, timer: Optional[threading.Timer]) -> None:
         with self._lock:

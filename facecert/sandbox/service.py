@@ -22,6 +22,10 @@ PENDING = "pending"
 PASSED = "passed"
 FAILED = "failed"
 GIVEN_UP = "given up"
+EXPIRED = "expired"
+
+#: Giving up is not a submission.
+_OPEN = (PENDING, GIVEN_UP)
 
 MESSAGES = {
     200: "OK",
@@ -38,7 +42,7 @@ PICTURE = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
 )
 
-#: Wire name -> the rule of init's field, a regular expression. A missing encryptType is "".
+#: Wire name -> the rule of init's field, a regular expression.
 _INIT_RULES = {
     "sceneId": r"[0-9]+",
     "outerOrderNo": r"[A-Za-z0-9]{1,32}",
@@ -49,7 +53,10 @@ _INIT_RULES = {
     "certNo": r"(?s).*\S.*",
     "returnUrl": r"(?s).*",
     "encryptType": r"|SM2",
+    "callbackUrl": r"https?://.+",
+    "callbackToken": r"(?s).*",
 }
+_DEFAULTS = {"encryptType": "", "callbackUrl": "https://none", "callbackToken": ""}
 
 #: Code, Message and Data of a response.
 Answer = Tuple[int, str, Optional[Dict[str, Any]]]
@@ -69,7 +76,6 @@ class Verification:
         )
         self.outer_order_no = fields["outerOrderNo"]
         self.scene_id = fields["sceneId"]
-        self.biz_code = fields["bizCode"]
         self.masked_name = mask_name(fields["certName"])
         self.masked_number = mask_number(fields["certNo"])
         self.return_url = fields["returnUrl"]
@@ -81,8 +87,13 @@ class Verification:
 
     @property
     def open(self) -> bool:
-        """True until a submission; giving up is not a submission."""
-        return self.state in (PENDING, GIVEN_UP)
+        """True until a submission."""
+        return self.state in _OPEN
+
+    @property
+    def passed(self) -> str:
+        """``T``, or ``F``, which also stands for a verification that is not done yet."""
+        return "T" if self.state == PASSED else "F"
 
 
 class Service:
@@ -115,7 +126,7 @@ class Service:
         return self._init(fields) if fields["method"] == "init" else self._query(fields)
 
     def picture_lock(self) -> PictureLock:
-        """Return the RSA key pair. The first call makes it, which may take a second."""
+        """Return the RSA key pair, made at the first call because that may take a second."""
         with self._lock:
             if self._picture_lock is None:
                 self._picture_lock = PictureLock()
@@ -125,7 +136,7 @@ class Service:
         """Submit a verification; return False when it expired or was submitted before."""
         with self._lock:
             verification = self._verifications[certify_id]
-            if self.expired(verification) or not verification.open:
+            if self.state(verification) not in _OPEN:
                 return False
             verification.state = PASSED if passed else FAILED
             # Inside the lock, because a thread that sees the new state may wait for the callback.
@@ -136,18 +147,13 @@ class Service:
         """Leave without a submission; the person may return until the verification expires."""
         with self._lock:
             verification = self._verifications[certify_id]
-            if verification.open and not self.expired(verification):
+            if self.state(verification) in _OPEN:
                 verification.state = GIVEN_UP
 
-    def is_submitted(self, certify_id: str) -> bool:
-        """Tell whether the person submitted the verification, passed or not."""
-        with self._lock:
-            verification = self._verifications.get(certify_id)
-            return verification is not None and not verification.open
-
-    def expired(self, verification: Verification) -> bool:
-        """Tell whether the 30 minutes of a verification are over."""
-        return self._clock() >= verification.expires_at
+    def state(self, verification: Verification) -> str:
+        """Return a verification's state now, which is ``EXPIRED`` after 30 open minutes."""
+        late = verification.open and self._clock() >= verification.expires_at
+        return EXPIRED if late else verification.state
 
     def find(self, certify_id: str) -> Optional[Verification]:
         """Return a verification, or None."""
@@ -190,9 +196,7 @@ class Service:
             return _not_valid("certifyId")
         if fields.get("sceneId") != verification.scene_id:
             return _not_valid("sceneId")
-        # A verification that is not done yet is F too.
-        passed = "T" if verification.state == PASSED else "F"
-        data = {"passed": passed, "identityInfo": "", "materialInfo": ""}
+        data = {"passed": verification.passed, "identityInfo": "", "materialInfo": ""}
         if "encToken" in fields:
             try:
                 picture = self.picture_lock().encrypt(PICTURE, fields["encToken"])
@@ -206,28 +210,17 @@ class Service:
 def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
     """Return the wire name of the first field that breaks its rule."""
     for name, rule in _INIT_RULES.items():
-        value = fields.get(name, "" if name == "encryptType" else None)
-        if not _is_text(value) or not re.fullmatch(rule, value):
+        value = fields.get(name, _DEFAULTS.get(name))
+        is_text = isinstance(value, str) and not re.search(LONE_SURROGATE, value)
+        if not is_text or not re.fullmatch(rule, value):
             return name
-    if "callbackUrl" in fields and not _may_be_called(fields["callbackUrl"]):
-        return "callbackUrl"
-    return None if _is_text(fields.get("callbackToken", "")) else "callbackToken"
-
-
-def _is_text(value: Any) -> bool:
-    """Tell whether a value is text that UTF-8 can encode, so without lone surrogates."""
-    return isinstance(value, str) and not re.search(LONE_SURROGATE, value)
-
-
-def _may_be_called(url: Any) -> bool:
-    """Accept https:// as documented, and http:// on this machine, as the sandbox is there too."""
-    if not _is_text(url):
-        return False
+    url = fields.get("callbackUrl", _DEFAULTS["callbackUrl"])
     try:
-        is_web = url.startswith("https://") or (url.startswith("http://") and is_loopback(url))
-        return is_web and bool(urlsplit(url).hostname)
+        # As documented, and http:// on this machine, because the sandbox is there too.
+        allowed = urlsplit(url).hostname and (url.startswith("https://") or is_loopback(url))
     except ValueError:
-        return False
+        allowed = False
+    return None if allowed else "callbackUrl"
 
 
 def _not_valid(field: str) -> Answer:
