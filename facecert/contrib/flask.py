@@ -1,49 +1,26 @@
-"""Flask extension: a client for each app, the callback's route, and a signal with the truth.
+"""Flask extension: one client for each app, the callback's route, and the signal ``verified``.
 
-::
+README.rst ("A Flask app") has a whole example. The extension stores nothing, so these rules apply:
 
-    from facecert.contrib.flask import FaceCert, verified
+* Insert the order before ``init``, without ``certify_id``: the callback may come before ``init``
+  returns. While an order stays pending, query it (``ext.client.query``), at the latest after its
+  ``expires_at``, because the platform stops calling after a few seconds.
+* A receiver must be idempotent, because a callback may be delivered up to three times, even at
+  once. Change the order only while it is pending and its ``certify_id`` is missing or equal to
+  ``answer.certify_id``, so that it cannot be settled with another order's verification.
+  What must happen once (a mail, a shipment) depends on the number of changed rows.
+* A receiver that raises makes the response 500, and the platform calls again. blinker keeps weak
+  references: connect functions that live as long as the app does.
+* With Flask-WTF's ``CSRFProtect``: ``csrf.exempt(ext.blueprint)``; the callback's token protects it.
 
-    ext = FaceCert(app)                     # or FaceCert(), and ext.init_app(app) later
-    opened = ext.init(cert_name=name, cert_no=number, outer_order_no=order)
+``app.config`` takes the names of ``settings.VARIABLES`` (texts too, as the environment has them):
 
-    @verified.connect_via(app)
-    def settle(app, outer_order_no, answer):
-        state = "passed" if answer.passed else "failed"
-        db.execute(
-            "UPDATE orders SET state = ?, certify_id = ? WHERE number = ? AND state = 'pending'"
-            " AND (certify_id = ? OR certify_id IS NULL)",
-            (state, answer.certify_id, outer_order_no, answer.certify_id),
-        )
-
-Insert the order *before* ``init``, with no ``certify_id``: the callback may be faster than your
-storing of it. And when the platform's few tries fell into an outage, nobody calls again: where an
-order stays pending, ``ext.client.query`` it, at the latest after its ``expires_at``.
-
-There is no store here, and a callback may be delivered up to three times, even at the same moment:
-a receiver must be idempotent. The ``WHERE`` above does it: the first delivery changes the row, the
-others find nothing to change. What has to happen once (a mail, a shipment) hangs on the number
-of changed rows. It also compares the ``certify_id`` stored with the order, so that nobody's
-verification can be passed off as another's.
-
-A receiver that raises makes the answer 500, and the platform calls again. blinker keeps weak
-references: connect functions that live as long as the app does.
-
-With Flask-WTF's ``CSRFProtect``: ``csrf.exempt(ext.blueprint)``. The callback's token does that
-work.
-
-``app.config``: what ``Client`` takes, under the names of ``settings.VARIABLES`` (also as texts, as
-they come from the environment), and
-
-``FACECERT_CALLBACK_SECRET``
-    needed here; at least 16 characters. Several while they are being exchanged, the new one first.
-``FACECERT_CREDENTIALS``
-    see ``Client``; None is the standard credential chain.
-``FACECERT_CALLBACK_PATH``
-    default ``/facecert/callback``; behind it comes the order number.
-``FACECERT_PUBLIC_URL``
-    ``https://shop.example``: where the platform finds this app. Without it the request's ``Host``
-    is believed, which is the visitor's word: set it, or let your proxy refuse foreign names.
+``FACECERT_CALLBACK_SECRET``: required; several during a rotation, the new one first.
+``FACECERT_CREDENTIALS``: see ``Client``; None is the standard credential chain.
+``FACECERT_CALLBACK_PATH``: default ``/facecert/callback``; the order number follows it.
+``FACECERT_PUBLIC_URL``: where the platform finds this app (``https://shop.example``). Without it
+the request's ``Host`` header decides, which the visitor controls: set it, or let your proxy refuse
+foreign names.
 """
 
 import logging
@@ -52,7 +29,7 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import SHORTEST_SECRET, Callback, parse_callback
+from ..callback import Callback, check_secrets, parse_callback
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter
 from ..redact import Hidden, guarded
@@ -73,24 +50,17 @@ LONGEST_BODY = 8192
 
 signals = Namespace()
 
-#: Sent when the service has been asked about a callback. The sender is the app; keyword arguments
-#: are ``outer_order_no`` and ``answer``, a ``QueryResult``: final, whether passed or not.
+#: Sent after the query that follows a callback. The sender is the app; keyword arguments are
+#: ``outer_order_no`` and ``answer``, a ``QueryResult`` that is final, whether passed or not.
 verified = signals.signal("facecert-verified")
 
 _log = logging.getLogger(__name__)
 
 
 class FaceCert:
-    """The extension. One may serve several apps.
+    """The extension; one may serve several apps. Without ``app``, call ``init_app`` later.
 
-    Args:
-        app: the app to serve, or None and ``init_app`` later.
-
-    Attributes:
-        blueprint: holds the callback's route, the endpoint ``facecert.callback``.
-
-    Raises:
-        InvalidParameter: as ``init_app``.
+    ``blueprint`` holds the callback's route, the endpoint ``facecert.callback``.
     """
 
     def __init__(self, app: Optional[Flask] = None) -> None:
@@ -106,8 +76,7 @@ class FaceCert:
         """Read the app's settings and add the callback's route.
 
         Raises:
-            InvalidParameter: a setting is missing or impossible; ``field`` is its name. Without a
-                secret of 16 characters anybody could forge a callback, so there is no app then.
+            InvalidParameter: a setting is missing or breaks a rule; ``field`` is its name.
         """
         state = _State(app.config)
         app.register_blueprint(self.blueprint, url_prefix=state.path)
@@ -115,16 +84,12 @@ class FaceCert:
 
     @property
     def client(self) -> Client:
-        """The current app's client, made when it is first used; threads share it.
-
-        Raises:
-            InvalidParameter, CredentialsError, DependencyError: as ``Client``.
-        """
+        """The current app's client, made when it is first used; threads share it."""
         return _state().client()
 
     @guarded
     def init(self, **fields: Any) -> InitResult:
-        """Open a verification that calls this app back; arguments and errors of ``Client.init``."""
+        """Open a verification that calls this app back; see ``Client.init``."""
         fields.setdefault("callback_url", _state().callback_url())
         hidden = Hidden(fields)
         del fields  # because log handlers may list this frame during the call
@@ -144,11 +109,11 @@ class FaceCert:
             _log.error("A callback was not settled; the platform may call again: %s", error)
             return _answer("try again", 503)
         if claim.passed and not answer.passed:
-            # "F" also means "not yet": nobody's state is to become final by it.
+            # "F" may mean "not yet", so it must not become final here.
             return _answer("not known yet", 503)
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         if not verified.has_receivers_for(app):
-            _log.error("A callback came, and nothing is connected to facecert's signal verified.")
+            _log.error("A callback came, but no receiver is connected to the signal verified.")
             return _answer("nobody listens", 503)
         verified.send(app, outer_order_no=order, answer=answer)
         return _answer("ok", 200)
@@ -188,19 +153,13 @@ def _state() -> _State:
 
 
 def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
-    texts = {
-        name: _text(config[name], name)
-        for name in settings.VARIABLES
-        if config.get(name) is not None
-    }
-    arguments = settings.from_environment(texts)
-    secrets = arguments.get("callback_secret", ())
-    if not secrets or min(map(len, secrets)) < SHORTEST_SECRET:
-        raise InvalidParameter.about(
-            "FACECERT_CALLBACK_SECRET",
-            "must have at least %d characters known to your servers only; without it anybody "
-            "could forge a callback" % SHORTEST_SECRET,
-        )
+    given = [name for name in settings.VARIABLES if config.get(name) is not None]
+    arguments = settings.from_environment({name: _text(config[name], name) for name in given})
+    try:
+        check_secrets(arguments.get("callback_secret", ()))
+    except InvalidParameter as error:
+        # Without a secret anyone could forge a callback.
+        raise InvalidParameter.about("FACECERT_CALLBACK_SECRET", error.args[0]) from None
     return dict(arguments, credentials=config.get("FACECERT_CREDENTIALS"))
 
 

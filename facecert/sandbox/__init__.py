@@ -5,7 +5,7 @@ field, one submission within 30 minutes, the gateway's error bodies. It compares
 nothing after it stops, and has no quotas. Its behaviour was never compared with the real service.
 """
 
-from .exchange import ReceivedRequest
+from .rpc import ReceivedRequest
 from .server import Sandbox
 
 __all__ = ["ReceivedRequest", "Sandbox"]

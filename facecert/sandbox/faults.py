@@ -5,7 +5,6 @@ import random
 import threading
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
-from .rpc import Refusal
 from .service import MESSAGES, Answer
 
 REFUSED = "refused"
@@ -30,6 +29,15 @@ FAULTS = {
 
 CODES = {"code-%d" % code: code for code in MESSAGES if code != 200}
 FAULTS.update({name: "the service responds with Code %d" % code for name, code in CODES.items()})
+
+
+class Refusal(Exception):
+    """The gateway refuses a request, with this code, message and HTTP status."""
+
+    def __init__(self, code: str, message: str, status: int = 400) -> None:
+        self.code = code
+        self.message = message
+        self.status = status
 
 
 class Fault(NamedTuple):

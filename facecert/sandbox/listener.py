@@ -16,7 +16,7 @@ from wsgiref.util import setup_testing_defaults
 
 from werkzeug.test import run_wsgi_app
 
-from .exchange import CUT
+from .rpc import CUT
 
 HOST = "127.0.0.1"
 
@@ -27,7 +27,7 @@ LONGEST_BODY = 1024 * 1024
 class Listener:
     """Serves a WSGI application until ``close()``; ``open()`` uses the same port again.
 
-    A response with the status ``exchange.CUT`` is not sent; its connection is closed.
+    A response with the status ``rpc.CUT`` is not sent; its connection is closed.
     """
 
     def __init__(
@@ -77,6 +77,12 @@ class _Server(ThreadingMixIn, WSGIServer):
         #: Connection -> the thread that serves it.
         self.connections: Dict[Any, int] = {}
         super().__init__((HOST, listener.port), _Handler)
+        if listener.tls is not None:
+            # The handshake is part of the first read, which is in the connection's own thread,
+            # because a slow handshake must not block the other connections.
+            self.socket = listener.tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
 
     def server_bind(self) -> None:
         # Not HTTPServer's, which resolves this machine's name; that may take seconds.
@@ -85,19 +91,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        tls = self.listener.tls
-        request.settimeout(_Handler.timeout)
-        if tls is not None:
-            request = tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
         self.connections[request] = threading.get_ident()
         try:
-            # In the connection's own thread, because a slow handshake must not block the others.
-            if tls is not None:
-                request.do_handshake()
             super().finish_request(request, client_address)
         finally:
-            self.connections.pop(request, None)
-            request.close()
+            del self.connections[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing, because clients may leave or fail the handshake at any time."""

@@ -7,8 +7,8 @@ from typing import Any, Callable, Optional
 
 from flask import Flask, Response, abort, redirect, render_template, request
 
-from .exchange import Exchange
 from .faults import FAULTS
+from .rpc import Exchange
 from .service import EXPIRED, FAILED, GIVEN_UP, PASSED, PENDING, Service, Verification
 
 STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_UP: "已放弃", EXPIRED: "已过期"}

@@ -7,9 +7,9 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ..client import Client
 from ..errors import DependencyError
-from . import faults, rpc
 from .callbacks import Caller, CallbackTry
-from .exchange import Exchange, ReceivedRequest
+from .faults import FAULTS, REFUSED
+from .rpc import AccessKey, Exchange, Gate, ReceivedRequest, looks_real
 from .service import Service, Verification
 
 SCENE_ID = "1000000006"
@@ -47,7 +47,7 @@ class Sandbox:
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.scene_id = scene_id
-        self._gate = rpc.Gate(clock)
+        self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
         self._exchange = Exchange(self._gate, self._service, clock)
         self._caller = Caller()
@@ -128,12 +128,12 @@ class Sandbox:
         Raises:
             ValueError: ``access_key_id`` looks like a real one.
         """
-        if rpc.looks_real(access_key_id):
+        if looks_real(access_key_id):
             raise ValueError(
                 "This AccessKey id looks like a real one. The sandbox accepts invented ones only;"
                 " do not give real keys to test programs."
             )
-        self._gate.access_keys[access_key_id] = rpc.AccessKey(secret, security_token)
+        self._gate.access_keys[access_key_id] = AccessKey(secret, security_token)
 
     def revoke(self, access_key_id: str) -> None:
         """Disable an AccessKey, or let its STS token expire."""
@@ -181,15 +181,15 @@ class Sandbox:
         Raises:
             ValueError: no such fault or method, or a number outside its limits.
         """
-        if fault not in faults.FAULTS or on not in (None, "init", "query"):
-            raise ValueError("no such fault; there are: %s" % ", ".join(sorted(faults.FAULTS)))
+        if fault not in FAULTS or on not in (None, "init", "query"):
+            raise ValueError("no such fault; there are: %s" % ", ".join(sorted(FAULTS)))
         if not 1 <= times <= 10000:
             raise ValueError("times must be 1 to 10000")
         if not 0 <= seconds <= 3600:
             raise ValueError("seconds must be 0 to 3600")
         if share is not None and not 0 < share <= 1:
             raise ValueError("share must be more than 0 and at most 1")
-        if fault == faults.REFUSED:
+        if fault == REFUSED:
             self._close(seconds)
         else:
             self._exchange.faults.add(fault, times, share, on, seconds)

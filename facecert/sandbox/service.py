@@ -69,11 +69,9 @@ class Verification:
         self.certify_id = os.urandom(16).hex()
         #: Part of the URL, because certify_id alone must not be enough to submit.
         self.ticket = os.urandom(64).hex()
-        self.certify_url = "%s/gateway.do?biz_content=%s&sign=%s" % (
-            certify_url_base,
-            quote(json.dumps({"certifyId": self.certify_id}), safe=""),
-            self.ticket,
-        )
+        content = quote(json.dumps({"certifyId": self.certify_id}), safe="")
+        page = "%s/gateway.do?biz_content=%s&sign=%s"
+        self.certify_url = page % (certify_url_base, content, self.ticket)
         self.outer_order_no = fields["outerOrderNo"]
         self.scene_id = fields["sceneId"]
         self.masked_name = mask_name(fields["certName"])

@@ -20,7 +20,7 @@ from fuzz_inputs import canaries, json_object, json_values, mutated, nested, qui
 from hypothesis import strategies as st
 
 from facecert.sandbox import Sandbox, callbacks, rpc
-from facecert.sandbox.exchange import Exchange
+from facecert.sandbox.rpc import Exchange
 from facecert.sandbox.service import MESSAGES, Service
 
 SECRET = "fuzz-sandbox-secret"
