@@ -54,7 +54,7 @@ from urllib.parse import urlsplit
 from .. import settings
 from ..callback import SHORTEST_SECRET, Callback, parse_callback
 from ..client import Client
-from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter
+from ..errors import CallbackError, DependencyError, FacecertError, invalid
 from ..redact import Hidden, guarded
 from ..results import InitResult
 
@@ -196,7 +196,7 @@ def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
     arguments = settings.from_environment(texts)
     secrets = arguments.get("callback_secret", ())
     if not secrets or min(map(len, secrets)) < SHORTEST_SECRET:
-        raise InvalidParameter.about(
+        raise invalid(
             "FACECERT_CALLBACK_SECRET",
             "must have at least %d characters known to your servers only; without it anybody "
             "could forge a callback" % SHORTEST_SECRET,
@@ -208,7 +208,7 @@ def _text(value: Any, field: str) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
         return " ".join(value)
     if not isinstance(value, (str, int, float)):
-        raise InvalidParameter.about(field, "must be a text, a number or True")
+        raise invalid(field, "must be a text, a number or True")
     return str(value)
 
 
@@ -218,15 +218,13 @@ def _public_url(url: Optional[str]) -> Optional[str]:
     scheme, host, path, query, fragment = urlsplit(url)
     settings.check_endpoint("%s://%s" % (scheme, host), "FACECERT_PUBLIC_URL")
     if query or fragment:
-        raise InvalidParameter.about("FACECERT_PUBLIC_URL", "must end before any ? or #")
+        raise invalid("FACECERT_PUBLIC_URL", "must end before any ? or #")
     return url.rstrip("/")
 
 
 def _path(path: str) -> str:
     if not path.startswith("/") or set(path) & set("<>{}?#") or not path.strip("/"):
-        raise InvalidParameter.about(
-            "FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback"
-        )
+        raise invalid("FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback")
     return path.rstrip("/")
 
 

@@ -146,7 +146,7 @@ def test_query_settles_a_pass_at_once_and_a_failure_only_in_the_end(
     assert ledger.get("order1").state == "opened"
     at = opened.expires_at + GRACE
     for now, state in ((at - datetime.timedelta(seconds=1), "opened"), (at, "failed")):
-        keeping._gateway._now = lambda now=now: now
+        keeping._gateway.now = lambda now=now: now
         answer = facecert.QueryResult(
             passed=False, certify_id=opened.certify_id, identity_info=None, material_info=None,
             request_id=None, raw={},

@@ -6,6 +6,4 @@ from .views import callback
 
 app_name = "facecert"
 
-urlpatterns = [
-    re_path(r"^callback/(?P<order>[A-Za-z0-9]{1,32})/\Z", callback, name="callback"),
-]
+urlpatterns = [re_path(r"^callback/(?P<order>[A-Za-z0-9]{1,32})/\Z", callback, name="callback")]
