@@ -167,6 +167,7 @@ def test_an_error_of_the_ids_comes_after_the_results(client, open_many):
     assert list(batch) == []
 
 
+@pytest.mark.long
 def test_retries_take_their_turns_too(client, open_many, sandbox):
     ids = open_many(4)
     sandbox.fail("http-503", times=4)
@@ -399,6 +400,7 @@ def test_ctrl_c_while_it_reads_stops_it_and_what_is_under_way_can_be_had():
     assert {outcome.certify_id for outcome in batch} <= set(IDS[:2])
 
 
+@pytest.mark.long
 def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     """The program catches it, takes what is under way, and ends with a normal exit."""
     ids = open_many(2)
@@ -436,6 +438,7 @@ def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     assert out == "2 [None, None] 1\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kept", ["batch = ", ""])
 def test_an_interpreter_that_ends_half_way_ends(sandbox, open_many, kept):
     ids = open_many(1)
@@ -453,6 +456,7 @@ def test_an_interpreter_that_ends_half_way_ends(sandbox, open_many, kept):
     assert out == "end\n" and time.monotonic() - begin < 30
 
 
+@pytest.mark.long
 def test_the_rate_holds_where_it_is_counted(client, open_many, sandbox):
     from test_rate import most_in_a_second
 

@@ -56,6 +56,7 @@ class World:
 LATENCY = st.one_of(st.just(0.0), st.floats(0, 0.2), st.floats(0, 5))
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=300)
 @given(
     qps=st.one_of(st.integers(1, 20), st.floats(0.2, 20)),
@@ -117,6 +118,7 @@ def test_a_failed_call_holds_its_slot_too():
         assert world.now == pytest.approx(4 + MARGIN)
 
 
+@pytest.mark.long
 def test_real_threads():
     rate, stamps, end = Rate(40), [], time.monotonic() + 2.2
 

@@ -277,6 +277,7 @@ def test_what_a_killed_resume_left_is_no_hindrance(path):
     assert ids_of(path) == [B, A] and not os.path.exists(beside)
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_whole_lines(path):
     """RLIMIT_FSIZE stands in for the full disk: the kernel writes a part of the line, then none."""
     pytest.importorskip("resource")
@@ -357,6 +358,7 @@ def test_seen_is_a_set():
     seen.close()
 
 
+@pytest.mark.long
 def test_seen_does_not_sit_in_memory():
     out = run_python(
         "from facecert.batch.seen import Seen\n"

@@ -87,6 +87,7 @@ def check_picture(text, result):
         assert said in words
 
 
+@pytest.mark.long
 def test_it_measures_and_it_is_drawn(tmp_path):
     written, drawn = tmp_path / "growth.json", tmp_path / "growth.svg"
     status, shown = run("growth.py", "--largest", 100, "--json", written)

@@ -561,6 +561,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "env, broken",
     [

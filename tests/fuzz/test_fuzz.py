@@ -31,6 +31,7 @@ def summary(request):
     return summary
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_the_property_holds(target, summary):
     trial = Trial(target)

@@ -56,6 +56,7 @@ def run(tree, *options):
     return done.returncode, done.stdout
 
 
+@pytest.mark.long
 def test_what_is_not_noticed_is_named(tree):
     code, said = run(tree)
     assert code == 1 and said.count("survives") == 3, said
@@ -64,6 +65,7 @@ def test_what_is_not_noticed_is_named(tree):
     assert said.splitlines()[-1].split() == ["all", "8", "5", "0", "3"]
 
 
+@pytest.mark.long
 def test_what_is_listed_as_equal_is_tried_only_when_asked(tree):
     equal = tree / "tests" / "mutation" / "equal.txt"
     listed = "[planted]\nLONGEST = 5\n    5 -> 6 :: why\n    5 -> 4 :: why\n"
