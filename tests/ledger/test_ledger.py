@@ -270,6 +270,7 @@ def test_another_verification_does_not_settle_an_order_that_has_one(ledger):
     assert ledger.get("order1").state == "opened"
 
 
+@pytest.mark.long
 def test_entries_come_in_order_page_by_page(ledger, monkeypatch):
     monkeypatch.setattr(database, "PAGE", 7)
     for number in range(30):  # several at the same moment
@@ -496,6 +497,7 @@ def test_without_sqlalchemy_it_says_what_to_install(tmp_path):
     assert 'DependencyError: The ledger needs SQLAlchemy' in said and "pip install" in said
 
 
+@pytest.mark.long
 def test_the_environment_names_it(sandbox, url):
     code = (
         "import facecert\n"
@@ -507,6 +509,7 @@ def test_the_environment_names_it(sandbox, url):
     ledger.close()
 
 
+@pytest.mark.long
 def test_threads_share_it(sandbox, ledger, person):
     def work(number):
         for turn in range(5):

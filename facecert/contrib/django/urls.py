@@ -1,6 +1,9 @@
 """``path("facecert/", include("facecert.contrib.django.urls"))``."""
 
-from django.urls import re_path
+try:
+    from django.urls import re_path
+except ImportError:  # Django 1.11
+    from django.conf.urls import url as re_path
 
 from .views import callback
 
