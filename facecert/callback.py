@@ -9,7 +9,7 @@ import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import parse_qsl
 
-from .errors import CallbackError, InvalidParameter
+from .errors import CallbackError, invalid
 from .redact import LONE_SURROGATE, Private, guarded
 
 #: Characters of a secret at least; the secret is all that a forger does not know.
@@ -55,21 +55,14 @@ class Callback:
         self.others = dict(others or {})
 
     def __repr__(self) -> str:
-        return "<Callback certify_id=%s outer_order_no=%s, not confirmed>" % (
-            self.certify_id,
-            self.outer_order_no,
-        )
+        shown = "<Callback certify_id=%s outer_order_no=%s, not confirmed>"
+        return shown % (self.certify_id, self.outer_order_no)
 
     def check(
-        self,
-        secrets: Secrets,
-        outer_order_no: Optional[str] = None,
-        certify_id: Optional[str] = None,
+        self, secrets: Secrets, outer_order_no: Optional[str] = None,
+        certify_id: Optional[str] = None
     ) -> None:
         """Check which order and verification the callback is about; see ``Client.confirm``.
-
-        Args:
-            secrets: one or several, or an empty list.
 
         Raises:
             CallbackError: another order, another verification, a missing or a wrong token.
@@ -83,10 +76,8 @@ class Callback:
         if secrets and not (order and self.token and check_token(secrets, order, self.token)):
             raise CallbackError("The callback's token is missing, or belongs to another order.")
         if not secrets and certify_id is None:
-            raise InvalidParameter(
-                "without callback_secret a callback can only be checked by its certify_id",
-                field="callback_secret",
-            )
+            rule = "is missing: without it a callback can only be checked by its certify_id"
+            raise invalid("callback_secret", rule)
 
 
 @guarded
@@ -112,12 +103,10 @@ def parse_callback(source: Any) -> Callback:
             found[key] = value
     fields: Dict[str, Any] = {}
     for key, (attribute, pattern, needed) in _KNOWN.items():
-        value_or_none = found.get(key)
-        if value_or_none is None and not needed:
-            continue
-        if value_or_none is None or not re.fullmatch(pattern, value_or_none):
-            raise CallbackError("The callback's %s is missing or malformed." % attribute)
-        fields[attribute] = value_or_none
+        if key in found or needed:
+            if not re.fullmatch(pattern, found.get(key, "")):
+                raise CallbackError("The callback's %s is missing or malformed." % attribute)
+            fields[attribute] = found[key]
     fields["passed"] = fields["passed"] == "T"
     return Callback(others=others, **fields)
 
@@ -173,11 +162,9 @@ def check_secrets(secrets: Secrets) -> Private:
     if not several or not all(
         isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
     ):
-        raise InvalidParameter.about(
-            "callback_secret", "must have at least %d characters" % SHORTEST_SECRET
-        )
+        raise invalid("callback_secret", "must have at least %d characters" % SHORTEST_SECRET)
     if any(re.search(LONE_SURROGATE, secret) for secret in several):
-        raise InvalidParameter.about("callback_secret", "is not valid Unicode text")
+        raise invalid("callback_secret", "is not valid Unicode text")
     return Private(*several)
 
 
@@ -187,7 +174,7 @@ def url_with_order(callback_url: str, outer_order_no: str) -> str:
         return callback_url.replace("{order}", outer_order_no)
     head, hash_mark, fragment = callback_url.partition("#")
     if re.search("[?&]order=", head, re.IGNORECASE):
-        raise InvalidParameter.about(
+        raise invalid(
             "callback_url", "has a parameter order= already; write {order} in place of its value"
         )
     joint = "&" if "?" in head else "?"
@@ -222,6 +209,6 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
     pairs: List[Tuple[Any, Any]] = []
     for name in source:
         values = source.getlist(name) if hasattr(source, "getlist") else source[name]
-        for value in values if isinstance(values, (list, tuple)) else [values]:
-            pairs.append((name, value))
+        several = values if isinstance(values, (list, tuple)) else [values]
+        pairs += [(name, value) for value in several]
     return pairs

@@ -67,11 +67,9 @@ class Client:
         from .transport.gateway import Gateway  # here, so that importing facecert stays cheap
         from .transport.http import Http
 
-        http = Http(
-            self.endpoint,
-            connect_timeout=settings.check_seconds(connect_timeout, "connect_timeout"),
-            read_timeout=settings.check_seconds(read_timeout, "read_timeout"),
-        )
+        connect_timeout = settings.check_seconds(connect_timeout, "connect_timeout")
+        read_timeout = settings.check_seconds(read_timeout, "read_timeout")
+        http = Http(self.endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout)
         # Last, because the default client takes it as the sign that everything is set.
         self._gateway = Gateway(http, source, settings.check_attempts(attempts))
 
@@ -119,14 +117,9 @@ class Client:
         encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
         parameters = params.init_parameters(
             person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key),
-            scene_id=self.scene_id if scene_id is None else scene_id,
-            biz_code=biz_code,
-            outer_order_no=outer_order_no,
-            return_url=return_url,
-            callback_url=callback_url,
-            callback_token=callback_token,
-            extra=extra,
-            callback_secrets=self._callback_secrets,
+            scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
+            outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
+            callback_token=callback_token, extra=extra, callback_secrets=self._callback_secrets,
             loopback=is_loopback(self.endpoint),
         )
         # From here on code of other packages runs, and log handlers may list this frame.
@@ -164,11 +157,9 @@ class Client:
             InvalidParameter: nothing was sent; ``field`` names the argument.
             FacecertError: any other; the same query may be sent again without harm.
         """
+        scene_id = self.scene_id if scene_id is None else scene_id
         parameters = params.query_parameters(
-            certify_id,
-            scene_id=self.scene_id if scene_id is None else scene_id,
-            enc_token=enc_token,
-            extra=extra,
+            certify_id, scene_id=scene_id, enc_token=enc_token, extra=extra
         )
         del enc_token, extra
         return self._query(parameters)

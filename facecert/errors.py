@@ -106,10 +106,10 @@ class InvalidParameter(FacecertError, ValueError):
     #: The name of the argument or setting. Its value is never shown.
     field: str = ""
 
-    @classmethod
-    def about(cls, field: str, rule: str) -> "InvalidParameter":
-        """Return the error that says which rule an argument or setting breaks."""
-        return cls("%s %s" % (field, rule), field=field)
+
+def invalid(field: str, rule: str) -> InvalidParameter:
+    """Return the error that says which rule an argument or a setting breaks."""
+    return InvalidParameter("%s %s" % (field, rule), field=field)
 
 
 class CredentialsError(FacecertError):

@@ -4,7 +4,7 @@ import re
 from typing import Optional
 
 from .crypto.sm2 import Ciphertext, PublicKey, encrypt, is_ciphertext, published_key
-from .errors import InvalidParameter
+from .errors import invalid
 from .redact import LONE_SURROGATE, Private
 
 
@@ -34,11 +34,8 @@ def person(
 ) -> Person:
     """Check a name and a number, and encrypt them if requested.
 
-    Args:
-        cert_name, cert_no: texts that are not empty; blanks around them are dropped, and a final
-            ``x`` of an 18-character number becomes ``X``. A ``Ciphertext`` stays as it is.
-        encrypted: encrypt what is not ciphertext yet.
-        public_key: the service's key; None is the published one.
+    Blanks around the texts are dropped, and a final ``x`` of an 18-character number becomes ``X``.
+    A ``Ciphertext`` stays as it is. Without ``public_key`` the published one encrypts.
 
     Raises:
         InvalidParameter: naming the field, never showing its value.
@@ -46,9 +43,7 @@ def person(
     ready = isinstance(cert_name, Ciphertext), isinstance(cert_no, Ciphertext)
     if any(ready) and not all(ready):
         field = "cert_no" if ready[0] else "cert_name"
-        raise InvalidParameter.about(
-            field, "is plain and the other one is encrypted; encrypt both, or none"
-        )
+        raise invalid(field, "is plain and the other one is encrypted; encrypt both, or none")
     name = cert_name if ready[0] else _plain("cert_name", cert_name)
     number = cert_no if ready[1] else _with_capital_x(_plain("cert_no", cert_no))
     private = Private(*{cert_name, cert_no, name, number})
@@ -66,18 +61,16 @@ def check_text(field: str, value: Optional[str]) -> str:
         InvalidParameter: it is no text, empty, or not valid Unicode; ``field`` is its name.
     """
     if not isinstance(value, str) or not value.strip():
-        raise InvalidParameter.about(field, "must be a text that is not empty")
+        raise invalid(field, "must be a text that is not empty")
     if re.search(LONE_SURROGATE, value):
-        raise InvalidParameter.about(field, "is not valid Unicode text")
+        raise invalid(field, "is not valid Unicode text")
     return value.strip()
 
 
 def _plain(field: str, value: str) -> str:
     text = check_text(field, value)
     if is_ciphertext(text):
-        raise InvalidParameter.about(
-            field, "is SM2 ciphertext in an ordinary str; pass facecert.Ciphertext(text)"
-        )
+        raise invalid(field, "is SM2 ciphertext in an ordinary str; pass facecert.Ciphertext(text)")
     return text
 
 

@@ -30,12 +30,8 @@ GRACE = timedelta(minutes=5)
 class Opening(NamedTuple):
     """The outcome of one init, for the ledger.
 
-    Attributes:
-        state: ``opened``, ``refused`` (surely not opened) or ``unknown`` (perhaps opened).
-        certify_id: the bill's key, if it is known.
-        request_id: what Alibaba Cloud's support asks for.
-        code: why it was not opened: the code of the service or gateway, or the error's name.
-        expires_at: aware UTC datetime, if it was opened.
+    ``state`` is ``opened``, ``refused`` (surely not opened) or ``unknown`` (perhaps opened).
+    ``code`` says why it was not opened: the code of the service or gateway, or the error's name.
     """
 
     state: str
@@ -85,12 +81,9 @@ def failed(error: BaseException) -> Opening:
     """Return the record of an init that raised; ``unknown`` if in doubt."""
     if not isinstance(error, FacecertError):  # a time-out's signal, Ctrl-C
         return Opening(UNKNOWN, code=type(error).__name__)
-    return Opening(
-        UNKNOWN if error.outcome == OUTCOME_UNKNOWN else REFUSED,
-        certify_id=getattr(error, "certify_id", None),
-        request_id=error.request_id,
-        code=type(error).__name__ if error.code is None else str(error.code),
-    )
+    state = UNKNOWN if error.outcome == OUTCOME_UNKNOWN else REFUSED
+    code = type(error).__name__ if error.code is None else str(error.code)
+    return Opening(state, getattr(error, "certify_id", None), error.request_id, code)
 
 
 def decide(

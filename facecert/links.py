@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from .errors import DependencyError, InvalidParameter
+from .errors import DependencyError, invalid
 from .redact import LONE_SURROGATE, guarded
 
 _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
@@ -56,10 +56,7 @@ def qr_svg(certify_url: str) -> str:
 def qr_terminal(certify_url: str) -> str:
     """Return a QR code of a ``certify_url`` as lines of text for a terminal.
 
-    Raises:
-        InvalidParameter: the value is not an http or https URL, or has more than 2,953 bytes, the
-            limit of a QR code.
-        DependencyError: segno is not installed.
+    Raises as ``qr_svg``.
     """
     import io
 
@@ -80,11 +77,11 @@ def _qr(certify_url: str) -> Any:
         return segno.make(url, error="l", micro=False)
     except ValueError:
         pass  # not chained, because nothing but the length can be wrong here
-    raise InvalidParameter.about("certify_url", "is too long for a QR code")
+    raise invalid("certify_url", "is too long for a QR code")
 
 
 def _checked(certify_url: str) -> str:
     is_url = isinstance(certify_url, str) and certify_url.startswith(("https://", "http://"))
     if not is_url or re.search(LONE_SURROGATE, certify_url):
-        raise InvalidParameter.about("certify_url", "must be what init returned")
+        raise invalid("certify_url", "must be what init returned")
     return certify_url

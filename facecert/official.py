@@ -30,9 +30,7 @@ def init_request(
 ) -> Any:
     """Return the official ``ExecuteRequestRequest`` of an ``init``: POST, everything in the body.
 
-    Args:
-        cert_name, cert_no, scene_id, encrypt, sm2_public_key: see ``Client`` and ``Client.init``.
-        fields: the further arguments of ``Client.init``.
+    Arguments are those of ``Client.init``, and ``sm2_public_key`` of ``Client``.
 
     Raises:
         InvalidParameter: a field breaks a rule; ``field`` names it.

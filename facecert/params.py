@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
 from .callback import make_token, url_with_order
-from .errors import InvalidParameter
+from .errors import InvalidParameter, invalid
 from .identity import Person, check_text
 from .lifecycle import LIFETIME
 from .links import is_loopback
@@ -55,11 +55,7 @@ class ServiceParameters:
         return self.method == "query"
 
     def read(self, answer: Answer, sent_at: datetime) -> Union[InitResult, QueryResult]:
-        """Return the result in the answer to this call, which was sent at ``sent_at``.
-
-        Raises:
-            BadAnswer: a field is missing.
-        """
+        """Return the result in the answer to this call, which was sent at ``sent_at``."""
         if self.repeatable:
             return QueryResult.read(answer, self.certify_id)
         return InitResult.read(answer, self.outer_order_no, sent_at + LIFETIME)
@@ -79,15 +75,12 @@ def init_parameters(
             ``http://`` on this machine too.
         callback_secrets: the first secret makes the token when no token is given; then the order
             number is added to the callback's URL.
-
-    Raises:
-        InvalidParameter: naming the field, never showing its value.
     """
     if biz_code not in BIZ_CODES:
-        raise InvalidParameter.about("biz_code", "must be FACE or FACE_SDK")
+        raise invalid("biz_code", "must be FACE or FACE_SDK")
     order = check_order_no(os.urandom(16).hex() if outer_order_no is None else outer_order_no)
     if any(len(text) >= 8 and text.lower() in order.lower() for text in person.private.value):
-        raise InvalidParameter.about(
+        raise invalid(
             "outer_order_no", "must not hold the name or number: it is shown in logs and callbacks"
         )
     fields = {
@@ -111,7 +104,7 @@ def init_parameters(
         fields["callbackUrl"] = _callback_url(callback_url, loopback)
     if callback_token is not None:
         if check_text("callback_token", callback_token) != callback_token:
-            raise InvalidParameter.about("callback_token", "must not begin or end with a blank")
+            raise invalid("callback_token", "must not begin or end with a blank")
         fields["callbackToken"] = callback_token
     private = person.private + Private(callback_token) + _add_extra(fields, extra)
     return ServiceParameters(fields, private)
@@ -124,11 +117,7 @@ def query_parameters(
     enc_token: Optional[str] = None,
     extra: Optional[Mapping[str, Any]] = None
 ) -> ServiceParameters:
-    """Check and build the fields of ``query``.
-
-    Raises:
-        InvalidParameter: naming the field, never showing its value.
-    """
+    """Check and build the fields of ``query``; see ``Client.query`` for what they mean."""
     fields = {
         "method": "query",
         "certifyId": check_certify_id(certify_id),
@@ -137,9 +126,7 @@ def query_parameters(
     private = _add_extra(fields, extra) + Private(enc_token)
     if enc_token is not None:
         if not isinstance(enc_token, str) or not re.fullmatch("[A-Za-z0-9+/]{342}==", enc_token):
-            raise InvalidParameter.about(
-                "enc_token", "must be the 344 characters of PictureKey.enc_token"
-            )
+            raise invalid("enc_token", "must be the 344 characters of PictureKey.enc_token")
         fields["encToken"] = enc_token
     return ServiceParameters(fields, private)
 
@@ -153,7 +140,7 @@ def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
             field=field,
         )
     if not isinstance(scene_id, str) or not re.fullmatch("[0-9]{1,32}", scene_id):
-        raise InvalidParameter.about(
+        raise invalid(
             field, "must be a string of digits as the console shows it, e.g. '1000000006'"
         )
     return scene_id
@@ -162,7 +149,7 @@ def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
 def check_order_no(outer_order_no: str) -> str:
     """Return an order number: 1 to 32 ASCII letters and digits."""
     if not isinstance(outer_order_no, str) or not re.fullmatch("[A-Za-z0-9]{1,32}", outer_order_no):
-        raise InvalidParameter.about("outer_order_no", "must be 1 to 32 ASCII letters and digits")
+        raise invalid("outer_order_no", "must be 1 to 32 ASCII letters and digits")
     return outer_order_no
 
 
@@ -178,14 +165,12 @@ def check_certify_id(certify_id: Any, shortest: int = 1) -> str:
     """
     if isinstance(certify_id, str):
         if re.fullmatch("[0-9]{1,31}[Xx]?", certify_id) or len(certify_id) < shortest:
-            raise InvalidParameter.about(
+            raise invalid(
                 "certify_id", "is a number or too short. Was the wrong column or variable taken?"
             )
         if re.fullmatch("[A-Za-z0-9_-]{1,64}", certify_id):
             return certify_id
-    raise InvalidParameter.about(
-        "certify_id", "must be the id that init returned (32 hexadecimal characters)"
-    )
+    raise invalid("certify_id", "must be the id that init returned (32 hexadecimal characters)")
 
 
 def _callback_url(url: str, loopback: bool) -> str:
@@ -198,7 +183,7 @@ def _callback_url(url: str, loopback: bool) -> str:
     except ValueError:
         allowed = False
     if not allowed:
-        raise InvalidParameter.about(
+        raise invalid(
             "callback_url",
             "must begin with https:// (http:// only on this machine, with a sandbox)",
         )
@@ -209,12 +194,10 @@ def _add_extra(fields: Dict[str, Any], extra: Optional[Mapping[str, Any]]) -> Pr
     """Add the fields that this release does not know; return the texts among their values."""
     extra = {} if extra is None else extra
     if not isinstance(extra, Mapping):
-        raise InvalidParameter.about("extra", "must be a dict of further fields")
+        raise invalid("extra", "must be a dict of further fields")
     for key in extra:
         if not isinstance(key, str) or not key or key in _NAMED:
-            raise InvalidParameter.about(
-                "extra", "may only hold fields that have no argument of their own"
-            )
+            raise invalid("extra", "may only hold fields that have no argument of their own")
     _serialise(dict(extra))
     fields.update(extra)
     return Private(*_texts(extra))
@@ -236,4 +219,4 @@ def _serialise(fields: Mapping[str, Any]) -> str:
         return json.dumps(fields, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         pass  # outside of the handler, because the exception may quote the value
-    raise InvalidParameter.about("extra", "holds a value that JSON cannot express")
+    raise invalid("extra", "holds a value that JSON cannot express")

@@ -9,6 +9,7 @@ import functools
 import re
 import sys
 import traceback
+import unicodedata
 from typing import Any, Callable, Iterator, Optional, TypeVar, cast
 from urllib.parse import unquote
 
@@ -75,7 +76,7 @@ class Private(Hidden):
         """
         if not text:
             return None
-        plain = _normalised(text)
+        plain = unicodedata.normalize("NFKC", text)
         if (
             len(text) > _LONGEST_MESSAGE
             or sum(character.isnumeric() for character in plain) > _MOST_DIGITS
@@ -83,7 +84,7 @@ class Private(Hidden):
             or self.repeated_in(text)
         ):
             return WITHHELD
-        head = re.split(_ECHO, text, 1)[0]
+        head = re.split(_ECHO, text, maxsplit=1)[0]
         line = re.sub(UNPRINTABLE, " ", head).strip()
         return line + " [rest withheld]" if head != text else line or None
 
@@ -166,14 +167,8 @@ def empty_frames(error: BaseException, outer: Optional[BaseException] = None) ->
             pending += [cast(BaseException, link.__cause__), cast(BaseException, link.__context__)]
 
 
-def _normalised(text: str) -> str:
-    import unicodedata  # here, because only failures need it
-
-    return unicodedata.normalize("NFKC", text)
-
-
 def _letters_and_digits(text: str) -> str:
-    return "".join(filter(str.isalnum, _normalised(text).casefold()))
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _decoded(text: str, plain: str) -> Iterator[bytes]:
@@ -184,7 +179,7 @@ def _decoded(text: str, plain: str) -> Iterator[bytes]:
             yield bytes.fromhex(run[start : len(run) - (len(run) - start) % 2])
     if re.fullmatch("[0-9A-Fa-f-]*", text):
         return  # a UUID, as most ids are; no text in Base64 has these characters alone
-    text = _normalised(text).replace("-", "+").replace("_", "/")
+    text = unicodedata.normalize("NFKC", text).replace("-", "+").replace("_", "/")
     runs = re.findall("[A-Za-z0-9+/]{4,}", text)
     for run in {re.sub("[^A-Za-z0-9+/]", "", text), *runs}:
         for start in range(4):

@@ -19,10 +19,8 @@ Result = TypeVar("Result", bound="_Result")
 class Answer:
     """A decoded response: its envelope and the fields of Data.
 
-    Args:
-        body: JSON as bytes or text, or a mapping that was decoded before. What is no JSON object
-            counts as an empty one.
-        private: texts that must not be shown; an id that repeats one is left out.
+    The body is JSON as bytes or text; what is no JSON object counts as an empty one. An id that
+    repeats one of the ``private`` texts is left out.
     """
 
     def __init__(self, body: Any, private: Optional[Private] = None) -> None:
@@ -47,7 +45,7 @@ class Answer:
 
     @property
     def request_id(self) -> Optional[str]:
-        """What Alibaba Cloud's support asks for."""
+        """What Alibaba Cloud's support asks for, if it may be shown."""
         return self.private.shown_name(_pick(self.envelope, "RequestId"), "[A-Za-z0-9-]{1,64}")
 
     def get(self, name: str) -> Any:
@@ -81,11 +79,10 @@ class _Result:
         for name, value in zip(self.__slots__, values):
             object.__setattr__(self, name, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def _refuse(self, *change: Any) -> None:
         raise AttributeError("a %s cannot be changed" % type(self).__name__)
 
-    def __delattr__(self, name: str) -> None:
-        raise AttributeError("a %s cannot be changed" % type(self).__name__)
+    __setattr__ = __delattr__ = _refuse
 
     def _fields(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -101,9 +98,7 @@ class _Result:
     def from_dict(cls: Type[Result], fields: Mapping[str, Any]) -> Result:
         """Return the result whose ``as_dict`` these are; unknown keys are ignored.
 
-        Raises:
-            TypeError: a key is missing.
-            ValueError: a time is malformed.
+        A missing key is a TypeError, a malformed time a ValueError.
         """
         known = {name: fields[name] for name in cls.__slots__ if name in fields}
         if isinstance(known.get("expires_at"), str):
@@ -156,11 +151,7 @@ class InitResult(_Result):
 
     @classmethod
     def read(cls, answer: Answer, outer_order_no: str, expires_at: datetime) -> "InitResult":
-        """Read the response to an ``init``.
-
-        Raises:
-            BadAnswer: it lacks ``certifyId`` or ``certifyUrl``.
-        """
+        """Read the response to an ``init``; one that is incomplete raises BadAnswer."""
         certify_id, certify_url = answer.id("certifyId"), answer.text("certifyUrl")
         if certify_id is None or certify_url is None:
             raise answer.incomplete("certifyId and certifyUrl", certify_id)
@@ -204,11 +195,7 @@ class QueryResult(_Result):
 
     @classmethod
     def read(cls, answer: Answer, certify_id: str) -> "QueryResult":
-        """Read the response to a ``query``. Only ``"T"`` is a pass.
-
-        Raises:
-            BadAnswer: it lacks ``passed``.
-        """
+        """Read the response to a ``query``, in which only ``"T"`` is a pass."""
         passed = answer.text("passed")
         if passed is None:
             raise answer.incomplete("passed", certify_id)

@@ -4,7 +4,7 @@ import re
 from typing import Any, Callable, Dict, Mapping, Tuple
 from urllib.parse import urlsplit
 
-from .errors import InvalidParameter
+from .errors import invalid
 from .crypto.sm2 import PublicKey
 from .links import is_loopback
 from .params import check_scene_id
@@ -22,18 +22,14 @@ def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
     Plain HTTP is refused unless the host is loopback: the body carries a name and a number.
     """
     if not isinstance(endpoint, str) or not endpoint.strip():
-        raise InvalidParameter.about(field, "must be a URL, https://host[:port]")
+        raise invalid(field, "must be a URL, https://host[:port]")
     url = endpoint.strip().rstrip("/")
     if "://" not in url:
         url = "https://" + url
     if not re.fullmatch(_BASE_URL, url) or not _has_address(url):
-        raise InvalidParameter.about(
-            field, "must be https:// with a host and perhaps a port, nothing else"
-        )
+        raise invalid(field, "must be https:// with a host and perhaps a port, nothing else")
     if url.startswith("http://") and not is_loopback(url):
-        raise InvalidParameter.about(
-            field, "must begin with https://; http:// is for a sandbox on this machine"
-        )
+        raise invalid(field, "must begin with https://; http:// is for a sandbox on this machine")
     return url
 
 
@@ -53,25 +49,20 @@ def _has_address(url: str) -> bool:
 def check_seconds(value: float, field: str) -> float:
     """Return a timeout in seconds: more than 0, at most 600."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
-        raise InvalidParameter.about(
-            field, "must be a number of seconds, more than 0 and at most 600"
-        )
+        raise invalid(field, "must be a number of seconds, more than 0 and at most 600")
     return float(value)
 
 
 def check_attempts(value: int, field: str = "attempts") -> int:
     """Return how often a call is sent at most: 1 to 10."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
-        raise InvalidParameter.about(field, "must be a whole number from 1 to 10")
+        raise invalid(field, "must be a whole number from 1 to 10")
     return value
 
 
 def _seconds(value: str, field: str) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    return check_seconds(seconds, field)
+    is_number = re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?", value)
+    return check_seconds(float(value) if is_number else 0, field)
 
 
 def _whole(value: str, field: str) -> int:
@@ -81,7 +72,7 @@ def _whole(value: str, field: str) -> int:
 def check_truth(value: bool, field: str) -> bool:
     """Return True or False; another value might switch encryption off by mistake."""
     if not isinstance(value, bool):
-        raise InvalidParameter.about(field, "must be True or False")
+        raise invalid(field, "must be True or False")
     return value
 
 
@@ -90,7 +81,7 @@ def _truth(value: str, field: str) -> bool:
         return True
     if value.lower() in ("0", "false", "no", "off"):
         return False
-    raise InvalidParameter.about(field, "must be 1 or 0")
+    raise invalid(field, "must be 1 or 0")
 
 
 #: Environment variable -> (argument of Client, rule).

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 
+import hypothesis
 import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
 from postgresql import postgresql  # noqa: F401  (a fixture)
@@ -27,6 +28,29 @@ NUMBER = "11010119800101999X"
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="run the tests marked long, too")
+
+
+def wants_long_tests(config):
+    return config.getoption("long") or "long" in config.getoption("markexpr")
+
+
+def pytest_configure(config):
+    # Hypothesis reads the profile when a test module is imported.
+    hypothesis.settings.register_profile("short", max_examples=20)
+    if not wants_long_tests(config) and not config.getoption("hypothesis_profile", None):
+        hypothesis.settings.load_profile("short")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Deselect tests marked long, unless ``--long`` is given or ``-m`` names the marker."""
+    if wants_long_tests(config):
+        return
+    config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("long")])
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
 @pytest.fixture(autouse=True)

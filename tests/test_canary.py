@@ -96,7 +96,7 @@ def show_error(shown, error):
 
 
 @pytest.mark.parametrize("encrypt", [False, True])
-@pytest.mark.parametrize("sts", [False, True])
+@pytest.mark.parametrize("sts", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_personal_data_and_secrets_are_in_the_body_only(
     everything_shown, sts, encrypt, tls_sandbox
 ):

@@ -15,7 +15,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=timezone.utc)
 
 
 def test_the_whole_way(sandbox, client, person):
-    client._gateway._now = lambda: NOW
+    client._gateway.now = lambda: NOW
     opened = client.init(outer_order_no="order1", **person)
     assert opened.outer_order_no == "order1"
     assert opened.expires_at == NOW + timedelta(minutes=30)
@@ -358,7 +358,7 @@ def test_bug_close_left_the_connections_open(client, person):
 
 def test_expiry_counts_from_sending(client, person, sandbox):
     moments = [NOW, NOW + timedelta(minutes=5)]
-    client._gateway._now = lambda: moments.pop(0)
+    client._gateway.now = lambda: moments.pop(0)
     assert client.init(**person).expires_at == NOW + timedelta(minutes=30)
     sandbox.fail("throttled")
     moments[:] = [NOW, NOW + timedelta(minutes=1)]

@@ -9,7 +9,7 @@ import sys
 from itertools import chain
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional
 
-from ..errors import InvalidParameter
+from ..errors import InvalidParameter, invalid
 
 _SUFFIXES = {".txt": "text", ".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _SEPARATORS = ",;\t"
@@ -53,7 +53,7 @@ def read_ids(path: str, kind: Optional[str] = None) -> Iterator[FileId]:
         OSError: it cannot be read.
     """
     if kind not in ("text", "csv", "jsonl", None):
-        raise InvalidParameter.about("kind", "must be text, csv or jsonl")
+        raise invalid("kind", "must be text, csv or jsonl")
     return _ids(path, kind)
 
 

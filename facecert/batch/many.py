@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tupl
 
 from .. import errors
 from ..client import Client
-from ..errors import FacecertError, InvalidParameter
+from ..errors import FacecertError, InvalidParameter, invalid
 from ..params import check_certify_id, check_scene_id
 from ..redact import empty_frames
 from ..results import QueryResult
@@ -66,11 +66,11 @@ def query_many(
     if threads is None:
         threads = min(64, max(1, math.ceil(qps)))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
-        raise InvalidParameter.about("threads", "must be a whole number from 1 to 256")
+        raise invalid("threads", "must be a whole number from 1 to 256")
     if scene_id is not None:
         check_scene_id(scene_id)
     if isinstance(ids, (str, bytes)):
-        raise InvalidParameter.about("ids", "must be several ids, not one text")
+        raise invalid("ids", "must be several ids, not one text")
     if client is None:
         from ..default import default_client
 

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import Callable, Iterator, Optional
 
-from ..errors import InvalidParameter
+from ..errors import invalid
 from ..transport.retry import Pace, Stopped
 
 #: Seconds between two looks at whether a rate was stopped.
@@ -36,7 +36,7 @@ class Rate(Pace):
         sleep: Optional[Callable[[float], object]] = None
     ) -> None:
         if isinstance(qps, bool) or not isinstance(qps, (int, float)) or not 0.001 <= qps <= 1000:
-            raise InvalidParameter.about("qps", "must be a number from 0.001 to 1000")
+            raise invalid("qps", "must be a number from 0.001 to 1000")
         self._gap = 1 / qps
         self._clock = clock
         self._sleep = sleep

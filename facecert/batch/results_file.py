@@ -10,7 +10,7 @@ import sqlite3
 import sys
 from typing import Any, Iterator, Optional, Tuple
 
-from ..errors import FacecertError, InvalidParameter
+from ..errors import FacecertError, InvalidParameter, invalid
 from .many import BatchItem, is_hopeless
 
 try:
@@ -53,7 +53,7 @@ class ResultsFile:
 
     def __init__(self, path: str, kind: Optional[str] = None, *, resume: bool = False) -> None:
         if kind not in ("jsonl", "csv", None):
-            raise InvalidParameter.about("kind", "must be jsonl or csv")
+            raise invalid("kind", "must be jsonl or csv")
         if resume and path == "-":
             raise InvalidParameter("the standard output cannot be resumed", field="resume")
         self.path = path

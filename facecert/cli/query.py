@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 import click
 
 from ..client import Client
-from ..errors import DependencyError, FacecertError, InvalidParameter
+from ..errors import DependencyError, FacecertError, invalid
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -132,7 +132,7 @@ def _pending(client: Client) -> "Iterator[FileId]":
     # Not checked by class, because a batch from a file needs no SQLAlchemy.
     pending = getattr(client.ledger, "pending", None)
     if pending is None:
-        raise InvalidParameter.about("FACECERT_LEDGER", "is not set")
+        raise invalid("FACECERT_LEDGER", "is not set")
     for line, entry in enumerate(pending(), 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 

@@ -7,11 +7,11 @@ README.rst ("A Flask app") has a whole example. The extension stores nothing, so
   ``expires_at``, because the platform stops calling after a few seconds.
 * A receiver must be idempotent, because a callback may be delivered up to three times, even at
   once. Change the order only while it is pending and its ``certify_id`` is missing or equal to
-  ``answer.certify_id``, so that it cannot be settled with another order's verification.
-  What must happen once (a mail, a shipment) depends on the number of changed rows.
+  ``answer.certify_id``, so that another order's verification cannot settle it. What must happen
+  once (a mail, a shipment) depends on the number of changed rows.
 * A receiver that raises makes the response 500, and the platform calls again. blinker keeps weak
   references: connect functions that live as long as the app does.
-* With Flask-WTF's ``CSRFProtect``: ``csrf.exempt(ext.blueprint)``; the callback's token protects it.
+* With Flask-WTF: ``csrf.exempt(ext.blueprint)``, because the callback's token protects it.
 
 ``app.config`` takes the names of ``settings.VARIABLES`` (texts too, as the environment has them):
 
@@ -29,9 +29,9 @@ from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import Callback, check_secrets, parse_callback
+from ..callback import check_secrets, parse_callback
 from ..client import Client
-from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter
+from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
 from ..redact import Hidden, guarded
 from ..results import InitResult
 
@@ -97,11 +97,12 @@ class FaceCert:
 
     def _called_back(self, order: str) -> Response:
         if "HTTP_TRANSFER_ENCODING" in request.environ:
-            return _answer("say how long it is", 411)
+            return _answer("no Content-Length", 411)
         if (request.content_length or 0) > LONGEST_BODY:
             return _answer("too long", 413)
         try:
-            claim = _claim()
+            given = (*request.args.items(multi=True), *request.form.items(multi=True))
+            claim = parse_callback(MultiDict(given))
             answer = self.client.confirm(claim, outer_order_no=order)
         except CallbackError:
             return _answer("refused", 403)
@@ -114,14 +115,9 @@ class FaceCert:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         if not verified.has_receivers_for(app):
             _log.error("A callback came, but no receiver is connected to the signal verified.")
-            return _answer("nobody listens", 503)
+            return _answer("no receiver", 503)
         verified.send(app, outer_order_no=order, answer=answer)
         return _answer("ok", 200)
-
-
-def _claim() -> Callback:
-    given = (*request.args.items(multi=True), *request.form.items(multi=True))
-    return parse_callback(MultiDict(given))
 
 
 class _State:
@@ -158,8 +154,7 @@ def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
     try:
         check_secrets(arguments.get("callback_secret", ()))
     except InvalidParameter as error:
-        # Without a secret anyone could forge a callback.
-        raise InvalidParameter.about("FACECERT_CALLBACK_SECRET", error.args[0]) from None
+        raise invalid("FACECERT_CALLBACK_SECRET", "is missing or unusable: %s" % error) from None
     return dict(arguments, credentials=config.get("FACECERT_CREDENTIALS"))
 
 
@@ -167,7 +162,7 @@ def _text(value: Any, field: str) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
         return " ".join(value)
     if not isinstance(value, (str, int, float)):
-        raise InvalidParameter.about(field, "must be a text, a number or True")
+        raise invalid(field, "must be a text, a number or True")
     return str(value)
 
 
@@ -177,15 +172,13 @@ def _public_url(url: Optional[str]) -> Optional[str]:
     scheme, host, path, query, fragment = urlsplit(url)
     settings.check_endpoint("%s://%s" % (scheme, host), "FACECERT_PUBLIC_URL")
     if query or fragment:
-        raise InvalidParameter.about("FACECERT_PUBLIC_URL", "must end before any ? or #")
+        raise invalid("FACECERT_PUBLIC_URL", "must end before any ? or #")
     return url.rstrip("/")
 
 
 def _path(path: str) -> str:
     if not path.startswith("/") or set(path) & set("<>{}?#") or not path.strip("/"):
-        raise InvalidParameter.about(
-            "FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback"
-        )
+        raise invalid("FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback")
     return path.rstrip("/")
 
 

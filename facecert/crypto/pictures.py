@@ -15,7 +15,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Union
 
-from ..errors import DependencyError, InvalidParameter
+from ..errors import DependencyError, InvalidParameter, invalid
 from ..redact import guarded
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class PictureKey:
             DependencyError: the package ``cryptography`` is missing or broken.
         """
         if bits not in (128, 256):
-            raise InvalidParameter.about("bits", "must be 128 or 256")
+            raise invalid("bits", "must be 128 or 256")
         field = "rsa_public_key" if rsa_public_key else VARIABLE
         public_key = _rsa_public_key(rsa_public_key or os.environ.get(VARIABLE, ""), field)
         with needs_cryptography():
@@ -107,7 +107,7 @@ class PictureKey:
         secret = _decoded(encoded)
         if len(secret) in (16, 32) and len(enc_token) == 344:
             return cls(secret, enc_token)
-        raise InvalidParameter.about("stored", "must be the text of PictureKey.store()")
+        raise invalid("stored", "must be the text of PictureKey.store()")
 
     @guarded
     def decrypt(
@@ -126,10 +126,10 @@ class PictureKey:
             DependencyError: the package ``cryptography`` is missing or broken.
         """
         if mode not in ("ECB", "CBC"):
-            raise InvalidParameter.about("mode", "must be ECB or CBC")
+            raise invalid("mode", "must be ECB or CBC")
         is_iv = isinstance(iv, bytes) and len(iv) == 16
         if not is_iv if mode == "CBC" else iv is not None:
-            raise InvalidParameter.about("iv", "must be 16 bytes for CBC, None for ECB")
+            raise invalid("iv", "must be 16 bytes for CBC, None for ECB")
         with needs_cryptography():
             from cryptography.hazmat.backends import default_backend
             from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -143,7 +143,7 @@ class PictureKey:
             return bytes(unpadder.update(padded) + unpadder.finalize())
         except ValueError:
             pass  # raised below, so that InvalidParameter has no context
-        raise InvalidParameter.about(
+        raise invalid(
             "data", "cannot be decrypted: it was made with another key or mode, or is incomplete"
         )
 
@@ -189,9 +189,7 @@ def _rsa_public_key(given: Union[str, bytes], field: str) -> "RSAPublicKey":
     except Exception:  # the type differs between releases of cryptography
         pass
     if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS or not _can_encrypt(key):
-        raise InvalidParameter.about(
-            field, "must be an RSA public key of 2048 bits, as PEM or as Base64"
-        )
+        raise invalid(field, "must be an RSA public key of 2048 bits, as PEM or as Base64")
     return key
 
 

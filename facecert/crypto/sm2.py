@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Callable, Iterable, Optional, Union
 
 from ._curve import Curve, Point
-from ..errors import DependencyError, InvalidParameter
+from ..errors import DependencyError, invalid
 from ..redact import LONE_SURROGATE, guarded
 
 #: The service's public key, compressed (help.aliyun.com 437912).
@@ -73,7 +73,7 @@ class PublicKey(Point):
 
     def __new__(cls, x: int, y: int) -> "PublicKey":
         if not curve().contains(x, y):
-            raise InvalidParameter.about("sm2_public_key", "is not on the curve")
+            raise invalid("sm2_public_key", "is not on the curve")
         return super().__new__(cls, x, y)
 
     @classmethod
@@ -94,14 +94,14 @@ class PublicKey(Point):
         """
         match = re.fullmatch(_KEY, text) if isinstance(text, str) else None
         if not match:
-            raise InvalidParameter.about(field, "must be 66, 128 or 130 hexadecimal digits")
+            raise invalid(field, "must be 66, 128 or 130 hexadecimal digits")
         parity, first, last = match.groups()
         x, y, sm2 = int(first or last, 16), int(last, 16), curve()
         if parity:
             y = pow((x * x + sm2.a) * x + sm2.b, (sm2.p + 1) // 4, sm2.p)
             y = y if y % 2 == int(parity) % 2 else sm2.p - y
         if not sm2.contains(x, y):
-            raise InvalidParameter.about(field, "is not on the curve")
+            raise invalid(field, "is not on the curve")
         return cls(x, y)
 
 
@@ -120,7 +120,7 @@ class Ciphertext(str):
         text = value.strip() if isinstance(value, str) else ""
         if is_ciphertext(text):
             return super().__new__(cls, text)
-        raise InvalidParameter.about("ciphertext", "is not an SM2 ciphertext")
+        raise invalid("ciphertext", "is not an SM2 ciphertext")
 
     def __repr__(self) -> str:
         return "Ciphertext(<%d bytes>)" % (len(self) // 4 * 3 - self.count("="))
@@ -158,7 +158,7 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
     import secrets
 
     if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
-        raise InvalidParameter.about("text", "is blank, not a str or not valid Unicode")
+        raise invalid("text", "is blank, not a str or not valid Unicode")
     key = public_key
     if key is None:
         key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)

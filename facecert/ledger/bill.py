@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any, Iterable, Iterator, Optional, Sequence, Set
 
-from ..errors import InvalidParameter
+from ..errors import invalid
 from ..lifecycle import FINAL, GRACE, OPENED
 from ..params import check_certify_id
 from .database import PAGE, RowExists
@@ -43,7 +43,7 @@ class Bill:
 
     def __init__(self, ledger: Ledger, month: str) -> None:
         if not re.fullmatch("20[0-9]{2}-(0[1-9]|1[0-2])", month):
-            raise InvalidParameter.about("month", "must be written like 2026-10")
+            raise invalid("month", "must be written like 2026-10")
         self.month = month
         self._ledger = ledger
         year, number = int(month[:4]), int(month[5:])

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, Optional, Sequence
 
 from .. import lifecycle
-from ..errors import InvalidParameter, LedgerError
+from ..errors import LedgerError, invalid
 from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, BaseLedger, Opening
 from ..redact import guarded
 from ..results import QueryResult
@@ -72,7 +72,7 @@ class Ledger(BaseLedger):
             table.c.certify_id.is_(None),
         )
         if not self.database.write(again.values(**fresh)):
-            raise InvalidParameter.about(
+            raise invalid(
                 "outer_order_no", "was used before, according to the ledger; nothing was sent"
             )
 

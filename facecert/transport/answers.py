@@ -32,26 +32,17 @@ class Response(NamedTuple):
         return "<Response HTTP %d, %d bytes>" % (self.status, len(self.body))
 
 
-#: Code -> (what it means and what to do, outcome). Any other Code may hide a success.
-SERVICE_CODES: Dict[int, Tuple[str, str]] = {
-    400: (
-        "The service found a field not valid. Check scene_id, that outer_order_no is new, and"
-        " that certify_id belongs to scene_id.",
-        REFUSED,
-    ),
-    402: ("Today's quota is used up. Try tomorrow, or have it raised.", REFUSED),
-    403: (
-        "The account is not entitled to the service, or it expired, or is in arrears. See the"
-        " console.",
-        REFUSED,
-    ),
-    404: ("This endpoint does not know the service fin_face_verify. Check endpoint.", REFUSED),
-    500: ("Internal service error.", UNKNOWN),
-    501: (
-        "The service could not process the request; seen when SM2 ciphertext does not decrypt."
-        " Check the public key.",
-        REFUSED,
-    ),
+#: Code -> what it means and what to do. Any other Code may hide a success.
+SERVICE_CODES: Dict[int, str] = {
+    400: "The service found a field not valid. Check scene_id, that outer_order_no is new, and that"
+    " certify_id belongs to scene_id.",
+    402: "Today's quota is used up. Try tomorrow, or have it raised.",
+    403: "The account is not entitled to the service, or it expired, or is in arrears. See the"
+    " console.",
+    404: "This endpoint does not know the service fin_face_verify. Check endpoint.",
+    500: "Internal service error.",
+    501: "The service could not process the request; seen when SM2 ciphertext does not decrypt."
+    " Check the public key.",
 }
 
 #: Pattern of a dotted name -> (error, what it means and what to do).
@@ -113,13 +104,12 @@ def skew_seconds(response: Response) -> Optional[float]:
 
 
 def _service_error(code: int, answer: Answer) -> ServiceError:
-    meaning, outcome = SERVICE_CODES.get(
-        code, ("The service returned a Code that its documentation does not list.", UNKNOWN)
-    )
-    evidence = {"code": code, "outcome": outcome, "retryable": code == 500}
+    known = code in SERVICE_CODES and code != 500
     return ServiceError(
-        meaning, evidence, request_id=answer.request_id, service_message=answer.message
-    )
+        SERVICE_CODES.get(code, "The service returned a Code that is not documented."),
+        code=code, request_id=answer.request_id, service_message=answer.message,
+        outcome=REFUSED if known else UNKNOWN, retryable=code == 500,
+    )  # fmt: skip
 
 
 def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertError:

@@ -15,18 +15,14 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]
 
-from ..errors import InvalidParameter
+from ..errors import invalid
 from ..links import is_loopback
 
 CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return a context that trusts the environment's CA bundle, or the system's and certifi's.
-
-    Raises:
-        InvalidParameter: the bundle cannot be read; ``field`` names the variable.
-    """
+    """Return a context that trusts the environment's CA bundle, or the system's and certifi's."""
     variable = ca_variable()
     bundle = os.environ[variable] if variable else None
     try:
@@ -35,25 +31,20 @@ def tls_context() -> ssl.SSLContext:
         else:
             context = ssl.create_default_context(cafile=bundle)
         if not bundle:
-            _add_certifi(context)
+            try:
+                import certifi
+            except ImportError:
+                pass  # the system's store remains
+            else:
+                context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        raise InvalidParameter(
-            "%s names a CA bundle that cannot be read" % (variable or "certifi"),
-            field=variable or "",
-        ) from error
+        name = variable or "certifi"
+        raise invalid(name, "names a CA bundle that cannot be read") from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
         context.options |= ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1
     return context
-
-
-def _add_certifi(context: ssl.SSLContext) -> None:
-    try:
-        import certifi
-    except ImportError:
-        return  # the system's store stays
-    context.load_verify_locations(cafile=certifi.where())
 
 
 def ca_variable() -> Optional[str]:
@@ -67,11 +58,7 @@ def is_about_tls(error: Optional[BaseException]) -> bool:
 
 
 def proxy_address(endpoint: str) -> Optional[str]:
-    """Return the proxy's URL without user and password; None when there is no proxy.
-
-    Raises:
-        InvalidParameter: the variable that names the proxy is malformed; ``field`` names it.
-    """
+    """Return the proxy's URL without user and password; None when there is no proxy."""
     proxy = _proxy(endpoint)
     return None if proxy is None else "http://%s:%d" % proxy[:2]
 
@@ -102,14 +89,10 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         why = ", and it is a SOCKS proxy" if proxy.scheme.startswith("socks") else ""
     except ValueError:
         pass  # not chained, because its message quotes the password
-    raise InvalidParameter(
-        "%s must name an http:// proxy%s" % (variable, why), field=variable
-    )
+    raise invalid(variable, "must name an http:// proxy%s" % why)
 
 
-def open_socket(
-    endpoint: str, context: Optional[ssl.SSLContext], timeout: float
-) -> socket.socket:
+def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float) -> socket.socket:
     """Return a connected socket, through the environment's proxy, with TLS if there is a context.
 
     Raises:
@@ -168,19 +151,13 @@ def _tunnel(connection: socket.socket, target: str, login: str, deadline: float)
             raise OSError("the proxy sent no complete response to CONNECT")
         head += byte
     status = re.match(br"HTTP/1\.[01] ([0-9]{3})\b", head)
-    if status is None or not status.group(1).startswith(b"2"):
-        raise OSError(
-            "the proxy refused CONNECT with HTTP %s"
-            % (status.group(1).decode("ascii") if status else "of no known form")
-        )
+    code = status.group(1).decode("ascii") if status else "of no known form"
+    if not code.startswith("2"):
+        raise OSError("the proxy refused CONNECT with HTTP %s" % code)
 
 
 def seconds_left(deadline: float) -> float:
-    """Return the seconds until a deadline.
-
-    Raises:
-        socket.timeout: it is over.
-    """
+    """Return the seconds until a deadline; ``socket.timeout`` is raised when it is over."""
     seconds = deadline - time.monotonic()
     if seconds <= 0:
         raise socket.timeout("timed out")

@@ -42,19 +42,14 @@ class Snapshot:
     """AccessKey id, secret and STS token as they belong together at one moment.
 
     ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it says so.
-
-    Raises:
-        CredentialsError: a part is missing, or is not printable ASCII.
+    A part that is missing or not printable ASCII is a CredentialsError.
     """
 
     __slots__ = ("access_key_id", "access_key_secret", "security_token", "source")
 
     def __init__(
-        self,
-        access_key_id: str,
-        access_key_secret: str,
-        security_token: Optional[str] = None,
-        source: Optional[str] = None,
+        self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None,
+        source: Optional[str] = None
     ) -> None:
         self.access_key_id = _printable(access_key_id, "AccessKey id")
         self.access_key_secret = _printable(access_key_secret, "AccessKey secret")
@@ -73,13 +68,7 @@ class Snapshot:
 class Credentials:
     """Reads the source anew for every attempt, so that rotating STS tokens work.
 
-    Args:
-        source: None for the standard chain; or an ``alibabacloud_credentials`` Client of either
-            generation; or any object with ``get_credential()``; or an ``AcsClient`` of the official
-            SDK; or ``(id, secret[, token])``.
-
-    Raises:
-        CredentialsError: it is something else.
+    The source is None for the standard chain, or anything that ``Client(credentials=…)`` takes.
     """
 
     def __init__(self, source: Any = None) -> None:
@@ -92,12 +81,7 @@ class Credentials:
         return "<Credentials>"
 
     def snapshot(self) -> Snapshot:
-        """Return the credentials that sign the next attempt.
-
-        Raises:
-            CredentialsError: nothing usable was found, or the source failed.
-            DependencyError: ``alibabacloud_credentials`` cannot be imported.
-        """
+        """Return the credentials that sign the next attempt, or raise CredentialsError."""
         snapshot = _from_environment() if self._chain else self._fixed
         if snapshot is not None:
             return snapshot
@@ -174,11 +158,7 @@ def _printable(value: Any, what: str) -> str:
 
 
 def _reader(source: Any) -> Callable[[], Snapshot]:
-    """Return the function that reads a source anew.
-
-    Raises:
-        CredentialsError: the source has an unknown type.
-    """
+    """Return the function that reads a source anew."""
     if _returns_whole(source):
         return lambda: _whole(source.get_credential())
     if hasattr(source, "get_access_key_secret"):

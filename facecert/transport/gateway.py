@@ -59,17 +59,13 @@ _log = logging.getLogger("facecert")
 
 
 class Gateway:
-    """Makes calls: signs each attempt anew, sends it, reads the response, and retries if allowed.
-
-    Args:
-        attempts: how often a call is sent at most.
-    """
+    """Signs each attempt of a call anew, sends it, reads the response, and retries if allowed."""
 
     def __init__(self, http: Http, credentials: Credentials, attempts: int) -> None:
         self.http = http
         self._credentials = credentials
         self._attempts = attempts
-        self._now = _utc_now
+        self.now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
         self._sleep: Callable[[float], None] = time.sleep
         self._jitter = random.SystemRandom().random
         #: Entered for every attempt, retries included; an ExitStack waits for nothing.
@@ -81,23 +77,15 @@ class Gateway:
         twin._turn, twin._sleep = pace.turn, pace.sleep
         return twin
 
-    def now(self) -> datetime:
-        """Return the time as an aware UTC datetime."""
-        return self._now()
-
     def call(self, parameters: ServiceParameters) -> Tuple[Any, datetime]:
-        """Return the result of a call, and when its last attempt was sent.
-
-        Raises:
-            FacecertError: the last attempt's failure.
-        """
+        """Return the result of a call, and when its last attempt was sent."""
 
         def attempt() -> Tuple[Any, datetime]:
             try:
                 # Signed after the wait, because timestamp and STS token grow old meanwhile.
                 with self._turn():
                     snapshot = self._credentials.snapshot()
-                    sent_at = self._now()
+                    sent_at = self.now()
                     response = self.http.post(sign(parameters, snapshot))
                 answer = answers.read(response, parameters.private + snapshot.private)
                 return parameters.read(answer, sent_at), sent_at
@@ -107,12 +95,9 @@ class Gateway:
                 raise
 
         return retry.call(
-            attempt,
-            repeatable=parameters.repeatable,
-            attempts=self._attempts,
-            sleep=self._sleep,
-            jitter=self._jitter,
-        )
+            attempt, repeatable=parameters.repeatable, attempts=self._attempts,
+            sleep=self._sleep, jitter=self._jitter,
+        )  # fmt: skip
 
 
 def official_request(service_parameters: str) -> Any:
@@ -131,23 +116,18 @@ def sign(parameters: ServiceParameters, snapshot: Snapshot) -> Form:
 
     The SDK would leave the common parameters in the URL. A signature covers them wherever they
     are sent, so all go into the body (as the official Node.js SDK does), and no URL holds a token.
-
-    Raises:
-        DependencyError: this host refuses MD5, which the SDK needs.
     """
     request = official_request(parameters.json)
     # The SDK's own nonce is made of time, thread and `random`, which forked processes may share.
     request.add_body_params("SignatureNonce", os.urandom(16).hex())
     try:
         _, url = _signer(snapshot).sign(REGION_ID, request)
-    except ValueError:
-        url = ""
-    if not url:
+    except ValueError as error:
         raise DependencyError(
             "This host refuses MD5 (FIPS mode), and aliyunsdkcore makes a nonce with it for every"
             " request, though facecert sends its own. Nothing was sent. Allow MD5 for this process,"
             " or send from another host."
-        )
+        ) from error
     common = url.partition("?")[2].split("&")
     # The signer left the SDK's nonce in the URL, but signed the one in the body.
     pairs = [pair for pair in common if not pair.startswith("SignatureNonce=")]
@@ -159,7 +139,3 @@ def _signer(snapshot: Snapshot) -> Any:
     if snapshot.security_token:
         return StsTokenSigner(StsTokenCredential(*key, snapshot.security_token))
     return AccessKeySigner(AccessKeyCredential(*key))
-
-
-def _utc_now() -> datetime:
-    return datetime.now(timezone.utc)

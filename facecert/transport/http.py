@@ -36,11 +36,9 @@ class Form(Hidden):
 class Http:
     """Connections to one endpoint. May be shared by threads; a forked child opens its own.
 
-    Args:
-        endpoint: ``https://host[:port]`` (``http://`` on this machine).
-        connect_timeout: seconds for all addresses, the proxy and the TLS handshake together. The
-            time of the name's resolution comes on top, because the system sets its limit.
-        read_timeout: seconds for the whole response.
+    ``connect_timeout`` covers all addresses, the proxy and the TLS handshake together. The name's
+    resolution comes on top, because the system sets its limit. ``read_timeout`` covers the whole
+    response. Both are seconds.
     """
 
     def __init__(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> None:
@@ -63,11 +61,9 @@ class Http:
         """Send a form once and return the response, whatever its status.
 
         Raises:
-            ConnectionFailed: nothing was sent.
+            ConnectionFailed, InvalidParameter, DependencyError: nothing was sent.
             NoAnswer: the request was sent, or a part of it, and no complete response came.
             BadAnswer: the response is too large, or compressed.
-            InvalidParameter: a variable for the proxy or the CA bundle is wrong.
-            DependencyError: gevent or eventlet was patched in so late that ``ssl`` is broken.
         """
         connection, begun, in_step = None, False, False
         cause: Optional[BaseException] = None
@@ -81,9 +77,8 @@ class Http:
         except FacecertError:
             raise
         except _TooLong:
-            failure: FacecertError = BadAnswer(
-                "The response has more than %d bytes; this is not the service." % LONGEST_RESPONSE
-            )
+            text = "The response has more than %d bytes; this is not the service."
+            failure: FacecertError = BadAnswer(text % LONGEST_RESPONSE)
         except (HTTPException, OSError, ValueError, RecursionError) as error:
             failure, cause = self._failure(error, begun)
         finally:
@@ -198,12 +193,7 @@ class _Connection:
         self._socket.sendall(form.take())
 
     def receive(self, timeout: float) -> Tuple[Response, bool]:
-        """Return the response, and whether the connection may serve another request.
-
-        Raises:
-            BadAnswer: the response is compressed.
-            _TooLong, OSError, HTTPException: no complete response came within ``timeout`` seconds.
-        """
+        """Return the response, and whether the connection may serve another request."""
         self._raw.deadline, self._raw.left = time.monotonic() + timeout, LONGEST_RESPONSE
         # The 0 stays, whatever debug level a program sets for all of http.client.
         response = HTTPResponse(self, 0, "POST")  # type: ignore[arg-type]
@@ -211,23 +201,15 @@ class _Connection:
         if response.status < 200:
             raise HTTPException("an interim response came instead of the final one")
         if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
-            raise BadAnswer(
-                "The response is compressed, though the request forbade it; this is not the"
-                " service.",
-                http_status=response.status,
-            )
+            text = "The response is compressed, which the request forbids; this is not the service."
+            raise BadAnswer(text, http_status=response.status)
         content = b"".join(iter(lambda: response.read(65536), b""))
         if response.length:
             raise HTTPException("the response ended too early")
         # After anything but a complete 200 the real response may still come.
         in_step = response.status == 200 and bool(content) and not response.will_close
-        received = Response(
-            status=response.status,
-            body=content,
-            date=response.getheader("Date"),
-            retry_after=response.getheader("Retry-After"),
-            received_at=time.time(),
-        )
+        headers = response.getheader("Date"), response.getheader("Retry-After")
+        received = Response(response.status, content, *headers, received_at=time.time())
         return received, in_step and self.is_quiet()
 
     def makefile(self, mode: str) -> io.BufferedReader:

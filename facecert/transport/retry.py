@@ -37,10 +37,7 @@ class Pace(abc.ABC):
 def pause(attempt: int, retry_after: Optional[float], jitter: float) -> float:
     """Return the seconds to wait after the ``attempt``-th failure: exponential, full jitter.
 
-    Args:
-        attempt: 1 for the first failure.
-        retry_after: seconds of the response's Retry-After, or None; the pause is never shorter.
-        jitter: a random number in [0, 1).
+    Never less than ``retry_after``; ``jitter`` is a random number in [0, 1).
     """
     drawn = min(LONGEST_PAUSE, FIRST_PAUSE * (1 << (attempt - 1))) * jitter
     return max(drawn, retry_after or 0.0)
@@ -56,14 +53,9 @@ def call(
     send: Callable[[], Result], *, repeatable: bool, attempts: int, sleep: Callable[[float], None],
     jitter: Callable[[], float]
 ) -> Result:
-    """Call ``send()`` until it returns, up to ``attempts`` times.
+    """Call ``send()`` until it returns, up to ``attempts`` times; the last failure is raised.
 
-    Args:
-        repeatable: False for a call that must not be done twice. Then a failure whose outcome is
-            unknown is retryable neither here nor for the caller.
-
-    Raises:
-        FacecertError: the last failure.
+    A call that is not ``repeatable`` must not be done twice: see ``judge``.
     """
     attempt = 1
     while True:

@@ -217,6 +217,7 @@ def test_ctrl_c_while_calls_are_under_way_writes_their_lines(sandbox, open_many,
     assert len(sandbox.requests) == 2
 
 
+@pytest.mark.long
 def test_ctrl_c_while_it_waits_for_the_input_does_too(sandbox, open_many, output):
     ids = open_many(2)
     child = Child(sandbox, output, 100, 8)
@@ -227,6 +228,7 @@ def test_ctrl_c_while_it_waits_for_the_input_does_too(sandbox, open_many, output
     assert sorted(line["certify_id"] for line in lines_of(output)) == sorted(ids)
 
 
+@pytest.mark.long
 def test_ctrl_c_for_the_second_time_does_not_wait(sandbox, open_many, output):
     ids = open_many(1)
     sandbox.fail("no-answer", times=3)

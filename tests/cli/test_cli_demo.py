@@ -39,6 +39,7 @@ def test_demo_shows_the_whole_way():
     assert "张*" in done.stdout and "3****************4" in done.stdout
 
 
+@pytest.mark.long
 def test_demo_page_waits_for_a_person():
     process = subprocess.Popen(
         [sys.executable, "-m", "facecert", "demo", "--page"],
@@ -78,6 +79,7 @@ def test_demo_page_ends_when_nobody_comes(monkeypatch):
     assert "False" in done.stdout
 
 
+@pytest.mark.long
 def test_demo_live_goes_where_the_environment_says(sandbox):
     def pass_it():
         deadline = time.monotonic() + 30

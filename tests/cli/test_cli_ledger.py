@@ -161,6 +161,7 @@ def shell(command):
     return done.returncode, done.stderr.decode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("where", [">&-", ">/dev/full"])
 def test_bug_an_export_that_nobody_took(ledger, form, where):

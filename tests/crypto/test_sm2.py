@@ -199,6 +199,7 @@ def test_openssls_sm3_is_taken_where_it_is_there(monkeypatch: Any) -> None:
 # --- the arithmetic --------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2 ** 256 - 1), st.integers(1, N - 2))
 def test_multiply(k: int, private_key: int) -> None:
@@ -214,6 +215,7 @@ def test_multiply_at_the_edges(k: int) -> None:
     assert affine(curve.multiply(k, curve.g)) == textbook_multiply(k, G)
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 12), st.integers(1, 12), st.integers(1, P - 1))
 def test_add_and_double(j: int, k: int, z: int) -> None:
@@ -322,6 +324,7 @@ def test_gmssl_none_from_encrypt_is_refused_by_decrypt(monkeypatch: Any) -> None
         decrypt(base64.b64encode(sealed).decode("ascii"), PAIR.private_key)
 
 
+@pytest.mark.long
 @every_vector
 def test_gmssl_c3_not_compared(vector: Dict[str, str]) -> None:
     """Its decrypt returns a text whatever was changed. Here every single bit counts."""

@@ -680,6 +680,7 @@ SECRETS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "env, broken",
     [

@@ -139,11 +139,11 @@ def settle(calls):
     from datetime import timedelta
 
     from facecert.batch import query_many
-    from facecert.transport.gateway import _utc_now
+    from datetime import datetime, timezone
 
     ledger = calls.client.ledger
     for later in (0, LATER):
-        calls.client._gateway._now = lambda: _utc_now() + timedelta(seconds=later)
+        calls.client._gateway.now = lambda: datetime.now(timezone.utc) + timedelta(seconds=later)
         pending = [entry.certify_id for entry in ledger.pending()]
         states = {True: 0, False: 0, None: 0}
         for outcome in query_many(pending, client=calls.client, qps=1000, threads=4):

@@ -89,6 +89,7 @@ def test_bug_a_transaction_for_every_500_lines(ledger):
     assert len(commits) == 1
 
 
+@pytest.mark.long
 def test_bug_a_later_page_read_all_the_earlier_ones_again(ledger, monkeypatch):
     monkeypatch.setattr(database, "PAGE", 10)
     bill = Bill(ledger, "2026-10")

@@ -146,7 +146,7 @@ def test_query_settles_a_pass_at_once_and_a_failure_only_in_the_end(
     assert ledger.get("order1").state == "opened"
     at = opened.expires_at + GRACE
     for now, state in ((at - datetime.timedelta(seconds=1), "opened"), (at, "failed")):
-        keeping._gateway._now = lambda now=now: now
+        keeping._gateway.now = lambda now=now: now
         answer = facecert.QueryResult(
             passed=False, certify_id=opened.certify_id, identity_info=None, material_info=None,
             request_id=None, raw={},
@@ -270,6 +270,7 @@ def test_another_verification_does_not_settle_an_order_that_has_one(ledger):
     assert ledger.get("order1").state == "opened"
 
 
+@pytest.mark.long
 def test_entries_come_in_order_page_by_page(ledger, monkeypatch):
     monkeypatch.setattr(database, "PAGE", 7)
     for number in range(30):  # several at the same moment
@@ -496,6 +497,7 @@ def test_without_sqlalchemy_it_says_what_to_install(tmp_path):
     assert 'DependencyError: The ledger needs SQLAlchemy' in said and "pip install" in said
 
 
+@pytest.mark.long
 def test_the_environment_names_it(sandbox, url):
     code = (
         "import facecert\n"
@@ -507,6 +509,7 @@ def test_the_environment_names_it(sandbox, url):
     ledger.close()
 
 
+@pytest.mark.long
 def test_threads_share_it(sandbox, ledger, person):
     def work(number):
         for turn in range(5):

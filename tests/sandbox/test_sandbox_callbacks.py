@@ -116,6 +116,7 @@ def test_bug_redirects_and_nonsense_were_followed_or_ended_the_thread(
     assert len(whys) == 3 and "UnicodeEncodeError" in whys[0]
 
 
+@pytest.mark.long
 def test_bug_somebody_waited_for_a_thread_that_had_not_started(sandbox, client, app, person):
     """facecert demo --page ended in a traceback, once in a hundred times."""
     for _ in range(30):

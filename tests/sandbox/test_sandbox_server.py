@@ -221,6 +221,7 @@ def test_the_fixture_lends_the_default_client(sandbox, person):
     assert default_client.endpoint == sandbox.endpoint
 
 
+@pytest.mark.long
 def test_users_suites_get_the_fixture(tmp_path):
     import os
     import subprocess
@@ -376,6 +377,7 @@ def test_the_fixture_leads_the_environment_too(sandbox):
     assert facecert.Client.from_environment().endpoint == sandbox.endpoint
 
 
+@pytest.mark.long
 def test_calls_do_not_get_slower_with_their_number(sandbox, client, person):
     """Nonces and order numbers were searched one by one."""
 

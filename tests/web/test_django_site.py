@@ -110,6 +110,7 @@ def begin(browser, shop, **person):
     return browser.url
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "size, passes, shown",
     [
@@ -156,6 +157,7 @@ def test_on_a_phone_through_alipay_and_back(shop, sandbox, browsers):
     assert browser.url == url and shop.orders[0].may_be_sent
 
 
+@pytest.mark.long
 def test_give_up_and_come_back(shop, sandbox, browsers):
     browser = browsers(PHONE)
     url = begin(browser, shop)
@@ -171,6 +173,7 @@ def test_give_up_and_come_back(shop, sandbox, browsers):
     assert len(shop.orders) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 def test_expired(shop, sandbox, browsers, size):
     browser = browsers(size)
@@ -187,6 +190,7 @@ def test_expired(shop, sandbox, browsers, size):
     browser.wait_for("请先完成实名认证")
 
 
+@pytest.mark.long
 def test_a_lost_callback_is_made_up_for_in_the_end(shop, sandbox, browsers):
     browser = browsers()
     begin(browser, shop)
@@ -201,6 +205,7 @@ def test_a_lost_callback_is_made_up_for_in_the_end(shop, sandbox, browsers):
     assert shop.orders[0].may_be_sent
 
 
+@pytest.mark.long
 def test_reload_and_back_open_nothing(shop, sandbox, browsers):
     browser = browsers()
     url = begin(browser, shop)
@@ -220,6 +225,7 @@ def test_reload_and_back_open_nothing(shop, sandbox, browsers):
     browser.wait_for("认证通过")
 
 
+@pytest.mark.long
 def test_a_double_submit_opens_one_verification(shop, sandbox, browsers):
     browser = browsers()
     sandbox.fail("slow", seconds=1.0, on="init")
@@ -235,6 +241,7 @@ def test_a_double_submit_opens_one_verification(shop, sandbox, browsers):
     assert not browser.one("#submit").get_attribute("disabled")
 
 
+@pytest.mark.long
 def test_two_people_at_once(shop, sandbox, browsers):
     first, second = browsers(), browsers(PHONE)
     mine = begin(first, shop)
@@ -256,6 +263,7 @@ def test_two_people_at_once(shop, sandbox, browsers):
     second.shoot("django-390-back")
 
 
+@pytest.mark.long
 def test_wrong_entries_get_friendly_words_and_the_number_is_not_echoed(shop, sandbox, browsers):
     browser = browsers(PHONE)
     begin_with = [
@@ -275,6 +283,7 @@ def test_wrong_entries_get_friendly_words_and_the_number_is_not_echoed(shop, san
     assert sandbox.requests == [] and shop.orders == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "fault, words, again", [("http-503", "正在核实", False), ("code-402", "没有打开", True)]
 )
@@ -298,6 +307,7 @@ def test_the_service_is_down(shop, sandbox, browsers, fault, words, again):
         assert "重新" not in browser.one("#result").text
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 800, 1280])
 def test_the_pages_fit(shop, sandbox, browsers, width):
     browser = browsers((width, 900))
@@ -336,6 +346,7 @@ def test_live_the_button_leads_into_alipay(shop, sandbox, monkeypatch):
     assert 'href="alipays://platformapi/startapp?appId=' in client.get(order).content.decode()
 
 
+@pytest.mark.long
 def test_nothing_personal_is_anywhere(shop, sandbox, browsers, caplog):
     caplog.set_level(logging.DEBUG)
     browser = browsers(PHONE)

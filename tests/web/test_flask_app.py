@@ -118,6 +118,7 @@ def shop(sandbox, monkeypatch, caplog):
             assert "CallbackToken" not in shown
 
 
+@pytest.mark.long
 @SIZES
 @pytest.mark.parametrize(
     "button, shown, state",
@@ -151,6 +152,7 @@ def test_the_person_goes_there_and_comes_back(shop, browser, size, button, shown
     assert [it.status for it in shop.sandbox.callbacks] == [200]
 
 
+@pytest.mark.long
 @SIZES
 def test_the_result_appears_without_reloading(shop, browser, size):
     browser.size(size)
@@ -165,6 +167,7 @@ def test_the_result_appears_without_reloading(shop, browser, size):
     assert len(shop.asked) == asked  # it stops asking
 
 
+@pytest.mark.long
 def test_giving_up_and_coming_back(shop, browser):
     browser.size(PHONE)
     order = shop.order(browser)
@@ -183,6 +186,7 @@ def test_giving_up_and_coming_back(shop, browser):
     assert len(shop.sandbox.verifications()) == 1
 
 
+@pytest.mark.long
 @SIZES
 def test_expired(shop, browser, size):
     browser.size(size)
@@ -199,6 +203,7 @@ def test_expired(shop, browser, size):
     assert "还没有完成" not in browser.text
 
 
+@pytest.mark.long
 def test_back_button_and_reload_open_nothing(shop, browser):
     order = shop.order(browser)
     for _ in range(2):
@@ -212,6 +217,7 @@ def test_back_button_and_reload_open_nothing(shop, browser):
     assert browser.url.endswith(order) and len(shop.sandbox.verifications()) == 1
 
 
+@pytest.mark.long
 def test_a_form_submitted_twice_opens_one_verification(shop, browser):
     shop.sandbox.fail("slow", on="init", seconds=1)
     shop.fill(browser)
@@ -232,6 +238,7 @@ def test_a_form_submitted_twice_opens_one_verification(shop, browser):
     assert browser.url == pages[0] and len(shop.sandbox.requests) == 1
 
 
+@pytest.mark.long
 def test_two_people_at_once(shop, browsers):
     one, two = browsers(PHONE), browsers(DESKTOP)
     orders = [shop.order(one), shop.order(two)]
@@ -250,6 +257,7 @@ def test_two_people_at_once(shop, browsers):
     assert shop.state(orders[0]) == "passed"
 
 
+@pytest.mark.long
 @SIZES
 def test_what_is_wrong_is_said_and_the_number_is_not_repeated(shop, browser, size):
     browser.size(size)
@@ -270,6 +278,7 @@ def test_what_is_wrong_is_said_and_the_number_is_not_repeated(shop, browser, siz
     browser.wait_for("请完成实人认证")
 
 
+@pytest.mark.long
 @SIZES
 @pytest.mark.parametrize(
     "fault, shown, state",
@@ -295,6 +304,7 @@ def test_the_service_is_down(shop, browser, size, fault, shown, state):
     assert shop.state(order) == state
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 390, 767, 768, 1280])
 def test_every_page_fits(shop, browser, width):
     browser.size((width, 800))
@@ -402,6 +412,7 @@ def test_a_callback_faster_than_inits_answer_and_one_after_expiry(shop):
     assert orders.state(strange) == "passed"
 
 
+@pytest.mark.long
 def test_while_the_gateway_is_down_the_order_waits_and_then_knows(shop):
     client = shop.app.test_client()
     answer = client.post("/", data=dict(form_of(client), name=NAME, number=NUMBER))

@@ -1,11 +1,19 @@
 import pytest
 from browser import DESKTOP, PHONE
 
+long = pytest.mark.long
 
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(PHONE, marks=long), DESKTOP], ids=["phone", "desktop"]
+)
 @pytest.mark.parametrize(
     "button, shown, passed",
-    [("pass", "认证通过", True), ("fail", "认证未通过", False), ("give-up", "已放弃", False)],
+    [
+        ("pass", "认证通过", True),
+        pytest.param("fail", "认证未通过", False, marks=long),
+        pytest.param("give-up", "已放弃", False, marks=long),
+    ],
 )
 def test_the_person_decides(sandbox, client, person, browser, size, button, shown, passed):
     browser.size(size)
@@ -26,6 +34,7 @@ def test_the_person_decides(sandbox, client, person, browser, size, button, show
         browser.wait_for(shown)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 def test_the_front_page_fits(sandbox, client, browser, width):
     for name in ("张三", "Maximilian Alexander von Hohenstein-Sigmaringen"):

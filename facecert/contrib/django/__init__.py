@@ -1,9 +1,4 @@
-"""facecert in a Django site: a model, a callback view, a signal, system checks. Django 2.2 and up.
-
-In settings: ``INSTALLED_APPS += ["facecert.contrib.django"]`` and the dict ``FACECERT`` (see
-``conf``); in the URLconf: ``path("facecert/", include("facecert.contrib.django.urls"))``. Then
-``models.open_verification`` opens one, and ``signals.verified`` says once what became of it.
-"""
+"""Django app: a model, a callback view, a signal, system checks. README.rst: "A Django site"."""
 
 import django
 

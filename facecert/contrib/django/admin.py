@@ -1,7 +1,8 @@
-"""Verifications in the admin: to look at, nothing else."""
+"""The read-only admin of verifications."""
 
 from typing import Any
 
+import django
 from django.contrib import admin
 
 from .models import Verification
@@ -9,22 +10,28 @@ from .models import Verification
 
 @admin.register(Verification)
 class VerificationAdmin(admin.ModelAdmin):
-    """Shows; adds, changes and deletes nothing."""
+    """Shows verifications. Nothing can be added, changed or deleted."""
 
     list_display = ("outer_order_no", "state", "certify_id", "scene_id", "created_at", "decided_at")
     list_filter = ("state", "scene_id")
     search_fields = ("=outer_order_no", "=certify_id", "=request_id")
     date_hierarchy = "created_at"
     actions = None
+    readonly_fields = tuple(field.name for field in Verification._meta.fields)
 
     def has_add_permission(self, request: Any) -> bool:
-        """Only ``open_verification`` makes them."""
+        """Return False, because only ``open_verification`` makes verifications."""
         return False
 
     def has_change_permission(self, request: Any, obj: Any = None) -> bool:
-        """Only the service's answer changes them."""
+        """Return False, because only the service's response changes a verification.
+
+        Django before 2.1 has no view permission: there, the change permission allows reading.
+        """
+        if django.VERSION < (2, 1) and request.method in ("GET", "HEAD"):
+            return bool(super().has_change_permission(request, obj))
         return False
 
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
-        """The bill is by certify_id."""
+        """Return False, because the bill is by certify_id."""
         return False

@@ -1,4 +1,4 @@
-"""The app, as INSTALLED_APPS knows it."""
+"""The app's configuration."""
 
 from django.apps import AppConfig
 from django.core import checks

@@ -1,15 +1,7 @@
 """The dict ``FACECERT`` in the site's settings, and the client that is made from it.
 
-::
-
-    FACECERT = {
-        "SCENE_ID": "1000000006",                  # from the console
-        "CALLBACK_SECRET": os.environ["…"],        # 16 characters or more; a list while changing it
-        "PUBLIC_URL": "https://shop.example",      # where the platform reaches this site
-        # and, as the arguments of facecert.Client: ENDPOINT, ENCRYPT, SM2_PUBLIC_KEY,
-        # CONNECT_TIMEOUT, READ_TIMEOUT, ATTEMPTS, and ACCESS_KEY (``credentials`` there; by this
-        # name Django hides it on its debug page)
-    }
+``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. The other keys
+are arguments of ``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
 """
 
 import threading
@@ -24,22 +16,17 @@ from django.urls import get_script_prefix, reverse
 from ...callback import check_secrets
 from ...client import Client
 from ...redact import Private, guarded
+from ...settings import VARIABLES
 
-#: Key of FACECERT -> argument of Client.
+#: Key of FACECERT -> argument of Client. The site's model is the ledger.
 ARGUMENTS = {
-    "SCENE_ID": "scene_id",
-    "ENDPOINT": "endpoint",
-    "ACCESS_KEY": "credentials",
-    "ENCRYPT": "encrypt",
-    "SM2_PUBLIC_KEY": "sm2_public_key",
-    "CONNECT_TIMEOUT": "connect_timeout",
-    "READ_TIMEOUT": "read_timeout",
-    "ATTEMPTS": "attempts",
-    "CALLBACK_SECRET": "callback_secret",
+    variable[len("FACECERT_") :]: argument
+    for variable, (argument, _) in VARIABLES.items()
+    if argument != "ledger"
 }
-OTHERS = ("PUBLIC_URL",)
+ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides this name
 
-#: Stands for the order in the pattern, whose characters a "{" is not one of.
+#: Stands for the order number, because the URL's pattern does not match "{order}".
 _STAND_IN = "facecertStandsInForTheOrder"
 
 _lock = threading.Lock()
@@ -48,15 +35,15 @@ _client: Optional[Client] = None
 
 @guarded
 def options() -> Dict[str, Any]:
-    """Return what ``FACECERT`` sets; what is None or empty counts as unset.
+    """Return the values in ``FACECERT``; None and "" count as unset.
 
     Raises:
-        ImproperlyConfigured: it is no dict, or holds a key that facecert does not know.
+        ImproperlyConfigured: it is not a dict, or has an unknown key.
     """
     given = getattr(settings, "FACECERT", {})
     if not isinstance(given, dict):
         raise ImproperlyConfigured("FACECERT must be a dict.")
-    known = sorted(ARGUMENTS) + list(OTHERS)
+    known = sorted(ARGUMENTS) + ["PUBLIC_URL"]
     unknown = sorted(str(key) for key in given if key not in known)
     if unknown:
         raise ImproperlyConfigured(
@@ -67,7 +54,7 @@ def options() -> Dict[str, Any]:
 
 @guarded
 def client() -> Client:
-    """Return the client that all of the process shares; it is made anew when settings change.
+    """Return the process's client, which is made anew when tests change the settings.
 
     Raises:
         ImproperlyConfigured: see ``options``.
@@ -76,26 +63,23 @@ def client() -> Client:
     global _client
     with _lock:
         if _client is None:
-            _client = _made()
+            given = options()
+            _client = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
         return _client
 
 
 @guarded
 def callback_secrets() -> Private:
-    """Return the secrets of the callbacks' tokens.
-
-    Raises:
-        InvalidParameter: there is none, or one is too short.
-    """
+    """Return the secrets of the callbacks' tokens, checked by ``callback.check_secrets``."""
     return check_secrets(options().get("CALLBACK_SECRET", ()))
 
 
 @guarded
 def callback_url() -> Optional[str]:
-    """Return the URL for the platform to call, with ``{order}`` for the order's number.
+    """Return the callback's URL, with ``{order}`` in place of the order number.
 
-    None without ``PUBLIC_URL`` or ``CALLBACK_SECRET``: then nobody is called back, and
-    ``Verification.refresh`` or ``manage.py facecert_settle`` finds out.
+    None without ``PUBLIC_URL`` or ``CALLBACK_SECRET``: then no callback comes, and
+    ``Verification.refresh`` or ``manage.py facecert_settle`` must query.
     """
     given = options()
     if "PUBLIC_URL" not in given or "CALLBACK_SECRET" not in given:
@@ -103,14 +87,9 @@ def callback_url() -> Optional[str]:
     base = str(given["PUBLIC_URL"]).rstrip("/")
     path = str(reverse("facecert:callback", args=[_STAND_IN])).replace(_STAND_IN, "{order}")
     if urlsplit(base).path:
-        # PUBLIC_URL says where the site is; below it, the prefix would stand twice.
+        # PUBLIC_URL has the site's prefix already.
         path = "/" + path[len(get_script_prefix()) :]
     return base + path
-
-
-def _made() -> Client:
-    given = options()
-    return Client(**{ARGUMENTS[key]: value for key, value in given.items() if key in ARGUMENTS})
 
 
 def _forget(setting: str = "", **_: Any) -> None:

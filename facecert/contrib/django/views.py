@@ -1,4 +1,4 @@
-"""The view that the platform calls. The page that the person comes back to is another: yours."""
+"""The view that the platform calls. The page to which the person returns is the site's own."""
 
 import logging
 from typing import Any
@@ -28,11 +28,11 @@ _log = logging.getLogger(__name__)
 @never_cache
 @require_http_methods(["GET", "POST"])
 def callback(request: HttpRequest, order: str) -> HttpResponse:
-    """Find out the truth about an order whose callback came.
+    """Check a callback, query the service, and store the result.
 
-    200: it is known and stored. 403: forged. 404: no such order. 503: asking failed, the service
-    does not say yet what the callback claims, or nothing listens; the platform calls again. A
-    receiver of ``verified`` that raises makes it 500, and nothing is stored.
+    200: stored. 403: forged. 404: no such order. 503: the query failed, the service does not
+    confirm the callback yet, or ``verified`` has no receiver; the platform calls again. A receiver
+    that raises makes the response 500, and nothing is stored.
     """
     if _too_long(request):
         return _text("Too long.", 413)
@@ -46,21 +46,21 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text(str(error), 403)
     except InvalidParameter:
         return _text("There is no CALLBACK_SECRET.", 503)
-    # Proven, and worth keeping even if the question fails.
+    # The token has proven the id, which is needed even if the query fails.
     row.note_certify_id(claim.certify_id)
     asked_at = timezone.now()
     try:
         answer = client().query(claim.certify_id, scene_id=row.scene_id or None)
     except FacecertError:
-        return _text("Could not ask. Call again.", 503)
+        return _text("The query failed. Call again.", 503)
     if not row.final and not decide(
         answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim.passed
     ):
-        # "F" also means "not yet": nobody's state is to become final by it.
+        # "F" may mean "not yet", so it must not become final here.
         return _text("Not known yet. Call again.", 503)
     if not verified.has_listeners(Verification):
-        _log.error("A callback came, and nothing is connected to facecert's signal verified.")
-        return _text("Nobody listens.", 503)
+        _log.error("A callback came, but no receiver is connected to the signal verified.")
+        return _text("No receiver.", 503)
     row.settle(answer)
     return _text("ok", 200)
 

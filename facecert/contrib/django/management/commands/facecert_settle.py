@@ -1,4 +1,4 @@
-"""manage.py facecert_settle: ask about every verification whose callback did not come."""
+"""manage.py facecert_settle, for cron: settle verifications whose callback was missed."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from ...models import Verification
 
 
 class Command(BaseCommand):
-    """For cron, every few minutes: what a callback did not tell, a query does."""
+    """Run it from cron every few minutes."""
 
-    help = "Ask the service about every verification that is not settled."
+    help = "Query every verification that is not settled."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Ask about one after the other; a question that fails is asked again next time."""
+        """Query one after the other; the next run repeats a query that failed."""
         asked = settled = failed = 0
         waiting = Verification.objects.exclude(state__in=FINAL).exclude(certify_id="")
         # Keys first: a rollback ends an open cursor with some databases.
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             except FacecertError as error:
                 self.stderr.write("%s: %s" % (verification.outer_order_no, error))
             except Exception as error:
-                # A receiver's trouble with one must not keep the others waiting.
+                # A receiver that fails must not delay the other verifications.
                 failed += 1
                 name = type(error).__name__
                 self.stderr.write("%s: a receiver failed: %s" % (verification.outer_order_no, name))

@@ -1,0 +1,234 @@
+"""Install facecert beside old pinned packages, show that none of them changes, and run it there.
+
+    python tests/install/pins.py [CASE...] [--wheel FILE] [--root DIRECTORY]
+
+Each case has a new virtual environment with the pins of an app of its year. ``pip install`` of
+facecert with the case's extra must keep every package that was installed. Then an app of this
+folder, or ``facecert demo``, runs in the environment, against a sandbox that runs in another one.
+
+The four ordered packages themselves lift old releases of requests and cryptography. In that case
+facecert may change nothing beyond what they change, and nothing at all with the pins as
+constraints (``pip install -c pins.txt``).
+"""
+
+import argparse
+import contextlib
+import glob
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+
+ORDERED = [
+    'aliyun-python-sdk-core-v3; python_version < "3.12"',
+    "aliyun-python-sdk-saf",
+    "alibabacloud-credentials",
+    "gmssl",
+]
+
+PLAIN = [str(HERE / "plain.py")]
+FLASK = [str(HERE / "flask_app.py")]
+DJANGO = [str(HERE / "django_site.py")]
+DEMO = ["-m", "facecert", "demo"]
+
+
+class Case(NamedTuple):
+    """Pins of an old app, and what is installed and run beside them.
+
+    ``lifted`` says that the ordered packages cannot stand beside the pins without constraints.
+    """
+
+    python: str
+    pins: str
+    extra: str
+    programs: List[List[str]]
+    lifted: bool = False
+
+
+CASES = {
+    "flask-0.12": Case(
+        "3.6",
+        "Flask==0.12.2 Werkzeug==0.12 Jinja2==2.9 MarkupSafe==1.0 itsdangerous==0.24 click==6.7",
+        "flask",
+        [FLASK],
+    ),
+    "flask-1.0": Case(
+        "3.7",
+        "Flask==1.0.4 Werkzeug==0.16.1 Jinja2==2.10.3 MarkupSafe==1.1.1 itsdangerous==1.1.0"
+        " click==7.0",
+        "cli,sandbox,flask",
+        [DEMO, FLASK],
+    ),
+    "django-1.11": Case("3.6", "Django==1.11.29 pytz==2018.9", "django", [DJANGO]),
+    "django-2.0": Case("3.6", "Django==2.0.13 pytz==2018.9", "django", [DJANGO]),
+    "urllib3-1.24": Case("3.6", "urllib3==1.24.3", "", [PLAIN]),
+    "urllib3-1.25": Case("3.7", "urllib3==1.25.3 requests==2.22.0", "cli", [PLAIN]),
+    "oldest-dependencies": Case(
+        "3.6",
+        "aliyun-python-sdk-core-v3==2.8.2 aliyun-python-sdk-saf==1.0.0"
+        " alibabacloud-credentials==0.0.4 gmssl==3.2.1",
+        "",
+        [PLAIN],
+    ),
+    "requests-2.20": Case("3.6", "requests==2.20.1 cryptography==2.7", "", [PLAIN], lifted=True),
+}
+
+#: Name of a package -> its version before and after.
+Changes = Dict[str, Tuple[str, str]]
+
+
+class Environment:
+    """A new virtual environment in a folder."""
+
+    def __init__(self, python: str, folder: Path) -> None:
+        run([python, "-m", "venv", str(folder)])
+        self.python = str(folder / "bin" / "python")
+        if run([self.python, "-c", "import sys; print(sys.version_info < (3, 7))"]) == "True\n":
+            # The pip that comes with Python 3.6 takes packages that are not for it.
+            self.install("pip==21.3.1")
+        # With it, pip builds a source distribution once and keeps the result.
+        self.install("wheel")
+
+    def install(self, *arguments: str) -> None:
+        run([self.python, "-m", "pip", "install", "-q"] + list(arguments))
+
+    def versions(self) -> Dict[str, str]:
+        """Return name -> version of the installed packages."""
+        listed = run([self.python, "-m", "pip", "list", "--format=json"])
+        return {package["name"]: package["version"] for package in json.loads(listed)}
+
+
+def run(command: List[str], environ: Optional[Dict[str, str]] = None) -> str:
+    """Run a command outside of the project and return its standard output.
+
+    Raises:
+        SystemExit: it failed; its output was printed.
+    """
+    done = subprocess.run(
+        command,
+        cwd=tempfile.gettempdir(),
+        env=dict(clean_environment(), **(environ or {})),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    output = done.stdout.decode("utf-8", "replace")
+    if done.returncode:
+        print(output + done.stderr.decode("utf-8", "replace"))
+        sys.exit("Failed with %d: %s" % (done.returncode, " ".join(command)))
+    return output
+
+
+def clean_environment() -> Dict[str, str]:
+    """Return this process's environment without settings of facecert and Alibaba Cloud."""
+    prefixes = ("FACECERT_", "ALIBABA_CLOUD_", "ALIYUN_", "PYTHONPATH", "DJANGO_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
+    return dict(kept, PYTHONIOENCODING="utf-8", PIP_DISABLE_PIP_VERSION_CHECK="1")
+
+
+def changes(before: Dict[str, str], after: Dict[str, str]) -> Changes:
+    """Return the packages of ``before`` that ``after`` has in another version, or not at all."""
+    return {
+        name: (version, after.get(name, "none"))
+        for name, version in before.items()
+        if after.get(name) != version
+    }
+
+
+def check(name: str, case: Case, wheel: str, sandbox: Dict[str, str], folder: Path) -> None:
+    """Try one case.
+
+    Raises:
+        SystemExit: something changed that must not, or a program failed.
+    """
+    requirement = "%s[%s]" % (wheel, case.extra) if case.extra else wheel
+
+    def installed(*arguments: str) -> Tuple[Environment, Dict[str, str], Changes]:
+        """Return an environment with the pins and more, the pins as they were, what changed."""
+        environment = Environment(interpreter(case.python), Path(tempfile.mkdtemp(dir=str(folder))))
+        environment.install(*case.pins.split())
+        before = environment.versions()
+        environment.install(*arguments)
+        return environment, before, changes(before, environment.versions())
+
+    environment, before, changed = installed(requirement)
+    if case.lifted:
+        _, _, lifts = installed(*ORDERED)
+        print("%s: the four ordered packages change %s" % (name, lifts))
+        require(set(changed.items()) <= set(lifts.items()), "%s: facecert changes" % name, changed)
+        pins = folder / "pins.txt"
+        pins.write_text("".join("%s==%s\n" % pin for pin in before.items()))
+        environment, _, changed = installed("-c", str(pins), requirement)
+    require(not changed, "%s: facecert changes" % name, changed)
+    for program in case.programs:
+        shown = run([environment.python] + program, sandbox)
+        print("%s: %s" % (name, shown.strip().splitlines()[-1]))
+
+
+def require(true: bool, words: str, changed: Changes) -> None:
+    """Exit unless something is true."""
+    if not true:
+        sys.exit("%s %s" % (words, changed))
+
+
+def interpreter(version: str) -> str:
+    """Return the path of an installed Python, of pyenv's or on PATH.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    root = os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv")
+    found = sorted(glob.glob("%s/versions/%s.*/bin/python" % (root, version)))
+    path = found[-1] if found else shutil.which("python%s" % version)
+    if path is None:
+        sys.exit("Python %s is not installed." % version)
+    return path
+
+
+@contextlib.contextmanager
+def running_sandbox(python: str) -> Iterator[Dict[str, str]]:
+    """Run a sandbox with an interpreter; yield the variables that lead to it."""
+    process = subprocess.Popen(
+        [python, str(HERE / "serve_sandbox.py")],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with process:
+        assert process.stdin and process.stdout
+        try:
+            yield json.loads(process.stdout.readline().decode("ascii"))
+        finally:
+            process.stdin.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--wheel", help="facecert's wheel; without it, one is built")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        ours = Environment(sys.executable, folder / "sandbox")
+        if not options.wheel:
+            build = [ours.python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", temporary]
+            run(build + [str(PROJECT)])
+        wheel = os.path.abspath(options.wheel or glob.glob(temporary + "/facecert-*.whl")[0])
+        ours.install(wheel + "[sandbox]")
+        with running_sandbox(ours.python) as sandbox:
+            for name in options.cases or CASES:
+                begun = time.monotonic()
+                check(name, CASES[name], wheel, sandbox, folder)
+                print("%s: no pin changed (%.0f s)" % (name, time.monotonic() - begun), flush=True)
+
+
+if __name__ == "__main__":
+    main()
