@@ -35,6 +35,7 @@ class Refusal(Exception):
     """The gateway refuses a request, with this code, message and HTTP status."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
+        super().__init__(code)  # without the message, which may repeat personal data
         self.code = code
         self.message = message
         self.status = status

@@ -37,6 +37,8 @@ class Listener:
         self.port = port
         self.clock = clock
         self.tls = tls
+        #: Connection -> the thread that serves it.
+        self.connections: Dict[Any, int] = {}
         self._application = application
         self._server: Optional[_Server] = None
 
@@ -48,9 +50,16 @@ class Listener:
     def open(self) -> None:
         """Listen. Port 0 takes a free one, and keeps it."""
         if self._server is None:
-            self._server = server = _Server(self)
+            self._server = server = _Server((HOST, self.port), _Handler)
+            server.listener = self
             server.set_app(self._application)
             self.port = server.server_port
+            if self.tls is not None:
+                # Each connection makes its handshake at the first read, in its own thread, because
+                # a slow handshake must not block the other connections.
+                server.socket = self.tls.wrap_socket(
+                    server.socket, server_side=True, do_handshake_on_connect=False
+                )
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:
@@ -59,7 +68,7 @@ class Listener:
         if server is not None:
             server.shutdown()
             server.server_close()
-            for connection, thread in list(server.connections.items()):
+            for connection, thread in list(self.connections.items()):
                 if thread == threading.get_ident():
                     continue  # the connection that ordered the cut gets its response
                 try:
@@ -71,18 +80,7 @@ class Listener:
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 128
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-        #: Connection -> the thread that serves it.
-        self.connections: Dict[Any, int] = {}
-        super().__init__((HOST, listener.port), _Handler)
-        if listener.tls is not None:
-            # The handshake is part of the first read, which is in the connection's own thread,
-            # because a slow handshake must not block the other connections.
-            self.socket = listener.tls.wrap_socket(
-                self.socket, server_side=True, do_handshake_on_connect=False
-            )
+    listener: Listener
 
     def server_bind(self) -> None:
         # Not HTTPServer's, which resolves this machine's name; that may take seconds.
@@ -91,11 +89,11 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        self.connections[request] = threading.get_ident()
+        self.listener.connections[request] = threading.get_ident()
         try:
             super().finish_request(request, client_address)
         finally:
-            del self.connections[request]
+            del self.listener.connections[request]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing, because clients may leave or fail the handshake at any time."""

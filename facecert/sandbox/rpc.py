@@ -18,7 +18,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from urllib.parse import parse_qsl, quote
 
 from .faults import Faults, Refusal
-from .service import Service
+from .service import Service, read_fields
 
 #: Seconds between a request's timestamp and the gateway's clock, at most.
 TIME_WINDOW = 15 * 60
@@ -64,7 +64,7 @@ def signature(text: str, secret: str) -> str:
 
 
 class Gate:
-    """Checks requests against the AccessKeys, the clock and the nonces that were used."""
+    """Checks requests against the AccessKeys, the clock and the used nonces."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.access_keys: Dict[str, AccessKey] = {}
@@ -155,13 +155,8 @@ def _encode(text: str) -> str:
 class ReceivedRequest(NamedTuple):
     """One call as the sandbox received it. Its repr shows neither parameters nor headers.
 
-    Attributes:
-        method: the HTTP method.
-        query, form: the parameters of the URL and of the body.
-        headers: header names as the client sent them.
-        peer: the client's address and port; equal for calls on one connection.
-        received_at: seconds since the epoch.
-        fault: the fault that the call met, or None.
+    ``query`` and ``form`` are the parameters of the URL and of the body. ``peer`` is the client's
+    address and port, equal for calls on one connection. ``received_at`` is in Unix seconds.
     """
 
     method: str
@@ -175,12 +170,8 @@ class ReceivedRequest(NamedTuple):
     @property
     def service_parameters(self) -> Dict[str, Any]:
         """The fields of the call, or ``{}`` when they are not a JSON object."""
-        text = self.form.get("ServiceParameters") or self.query.get("ServiceParameters") or ""
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError):
-            return {}
-        return fields if isinstance(fields, dict) else {}
+        name = "ServiceParameters"
+        return read_fields(self.form.get(name) or self.query.get(name) or "")
 
     def __repr__(self) -> str:
         return "<ReceivedRequest %s %s>" % (self.method, self.service_parameters.get("method"))
@@ -208,7 +199,10 @@ class Exchange:
         self, method: str, query: str, form: str, headers: Mapping[str, str], peer: Tuple[str, int]
     ) -> Response:
         """Return the response to one call. ``query`` and ``form`` are still URL-encoded."""
-        in_query, in_form = _decode(query), _decode(form)
+        in_query, in_form = (
+            parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
+            for text in (query, form)
+        )
         request = ReceivedRequest(
             method, dict(in_query), dict(in_form), dict(headers), peer, self._clock()
         )
@@ -243,7 +237,3 @@ def _json(status: int, **envelope: Any) -> Response:
     # A parameter that the text repeats may hold bytes that are not UTF-8.
     text = text.encode("utf-8", "replace").decode("utf-8")
     return Response(status, "application/json;charset=utf-8", text)
-
-
-def _decode(text: str) -> List[Tuple[str, str]]:
-    return parse_qsl(text, keep_blank_values=True, errors="surrogateescape")

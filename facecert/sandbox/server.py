@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from ..client import Client
 from ..errors import DependencyError
+from ..settings import from_environment
 from .callbacks import Caller, CallbackTry
 from .faults import FAULTS, REFUSED
 from .rpc import AccessKey, Exchange, Gate, ReceivedRequest, looks_real
@@ -114,20 +115,12 @@ class Sandbox:
 
     def client(self, **arguments: Any) -> Client:
         """Return a Client of this sandbox; ``arguments`` override its settings."""
-        settings = {
-            "scene_id": self.scene_id,
-            "credentials": (self.access_key_id, self.access_key_secret),
-            "endpoint": self.endpoint,
-            "sm2_public_key": self.sm2_public_key,
-        }
+        credentials = (self.access_key_id, self.access_key_secret)
+        settings = dict(from_environment(self.environment), credentials=credentials)
         return Client(**dict(settings, **arguments))
 
     def allow(self, access_key_id: str, secret: str, security_token: Optional[str] = None) -> None:
-        """Accept one more AccessKey, with an STS token only together with it.
-
-        Raises:
-            ValueError: ``access_key_id`` looks like a real one.
-        """
+        """Accept one more AccessKey, or an STS token; ValueError for an id like a real one."""
         if looks_real(access_key_id):
             raise ValueError(
                 "This AccessKey id looks like a real one. The sandbox accepts invented ones only;"
@@ -141,12 +134,7 @@ class Sandbox:
         self._gate.access_keys[access_key_id] = key._replace(active=False)
 
     def complete(self, certify_id: str, passed: bool = True) -> None:
-        """Submit a verification, as the person does in Alipay.
-
-        Raises:
-            KeyError: no such verification.
-            ValueError: it expired, or was submitted before.
-        """
+        """Submit a verification, as the person does in Alipay; ValueError when it is too late."""
         if not self._service.submit(certify_id, passed):
             raise ValueError("The verification expired or was submitted before.")
 

@@ -67,7 +67,6 @@ class Verification:
 
     def __init__(self, fields: Mapping[str, Any], certify_url_base: str, now: float) -> None:
         self.certify_id = os.urandom(16).hex()
-        #: Part of the URL, because certify_id alone must not be enough to submit.
         self.ticket = os.urandom(64).hex()
         content = quote(json.dumps({"certifyId": self.certify_id}), safe="")
         page = "%s/gateway.do?biz_content=%s&sign=%s"
@@ -113,14 +112,9 @@ class Service:
         """Return Code, Message and Data for one call."""
         if service != SERVICE:
             return 404, MESSAGES[404], None
-        try:
-            fields = json.loads(service_parameters)
-        except (ValueError, RecursionError):
-            fields = None
-        if not isinstance(fields, dict):
-            return _not_valid("ServiceParameters")
+        fields = read_fields(service_parameters)
         if fields.get("method") not in ("init", "query"):
-            return _not_valid("method")
+            return _not_valid("method" if fields else "ServiceParameters")
         return self._init(fields) if fields["method"] == "init" else self._query(fields)
 
     def picture_lock(self) -> PictureLock:
@@ -203,6 +197,15 @@ class Service:
             # The documentation names no field for pictures; materialInfo is the sandbox's choice.
             data["materialInfo"] = base64.b64encode(picture).decode("ascii")
         return 200, MESSAGES[200], data
+
+
+def read_fields(text: str) -> Dict[str, Any]:
+    """Return ServiceParameters as a dict; ``{}`` when the text is not a JSON object."""
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
 def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
