@@ -42,9 +42,8 @@ class Refusal(Exception):
 
 
 class Fault(NamedTuple):
-    """The fault that one call meets. ``on`` is the only method that meets it; None: both."""
+    """The fault that one call meets (an empty name: none). ``on`` is its method; None: both."""
 
-    #: An empty name is no fault.
     name: str
     on: Optional[str]
     seconds: float
@@ -78,10 +77,8 @@ class Fault(NamedTuple):
 
     def delay(self) -> bool:
         """Delay the response; return True when the connection must be cut instead."""
-        if self.name == "slow":
-            self.healed.wait(self.seconds)
-        elif self.name == "no-answer":
-            self.healed.wait()
+        if self.name in ("slow", "no-answer"):
+            self.healed.wait(self.seconds if self.name == "slow" else None)
         return self.name in ("cut", "no-answer")
 
 
@@ -111,7 +108,6 @@ class Faults:
 
     def take(self, method: Any) -> Fault:
         """Return the fault that this call meets."""
-        none = Fault("", None, 0.0, self._healed)
         with self._lock:
             for fault in self._counted:
                 if fault.on in (None, method):
@@ -119,10 +115,10 @@ class Faults:
                     return fault
             drawn = self._random.random() if self._shares else 1.0
             for share, fault in self._shares:
-                if drawn < share:
-                    return fault if fault.on in (None, method) else none
+                if 0 <= drawn < share and fault.on in (None, method):
+                    return fault
                 drawn -= share
-            return none
+            return Fault("", None, 0.0, self._healed)
 
     def clear(self) -> None:
         """Remove every fault and end every delay."""

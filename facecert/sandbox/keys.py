@@ -31,10 +31,7 @@ class KeyPair:
 
 
 def decrypt(ciphertext_base64: str, private_key: int) -> str:
-    """Return the text that ``facecert.crypto.encrypt`` was given (GB/T 32918.4, 7.1).
-
-    ValueError is raised when anything is wrong; it holds nothing of the text.
-    """
+    """Return the text in a ciphertext (GB/T 32918.4, 7.1), or raise a ValueError without it."""
     raw = base64.b64decode(Ciphertext(ciphertext_base64))
     sm2 = curve()
     if not 1 <= private_key <= sm2.n - 2:
@@ -59,10 +56,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
 
 
 class PictureLock:
-    """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken.
-
-    ``public_key`` is the Base64 of its SubjectPublicKeyInfo.
-    """
+    """An RSA key pair like the service's; it encrypts pictures for the sender of an encToken."""
 
     def __init__(self) -> None:
         with needs_cryptography():

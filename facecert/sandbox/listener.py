@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Callable, Dict, Optional
@@ -19,7 +20,6 @@ from werkzeug.test import run_wsgi_app
 from .rpc import CUT
 
 HOST = "127.0.0.1"
-
 #: Bytes of a request's body, at most.
 LONGEST_BODY = 1024 * 1024
 
@@ -69,12 +69,10 @@ class Listener:
             server.shutdown()
             server.server_close()
             for connection, thread in list(self.connections.items()):
-                if thread == threading.get_ident():
-                    continue  # the connection that ordered the cut gets its response
-                try:
-                    connection.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # the connection is closed already
+                # The connection that ordered the cut gets its response.
+                if thread != threading.get_ident():
+                    with suppress(OSError):  # the connection may be closed already
+                        connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -110,8 +108,7 @@ class _Handler(WSGIRequestHandler):
     # Nagle's algorithm and the client's delayed ACK together would cost 40 ms a call.
     disable_nagle_algorithm = True
 
-    def handle(self) -> None:
-        BaseHTTPRequestHandler.handle(self)
+    handle = BaseHTTPRequestHandler.handle
 
     def answer(self) -> None:
         # After an error the connection is closed, because the end of the request is unknown.

@@ -17,9 +17,8 @@ def create_application(
 ) -> Flask:
     """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
     app = Flask(__name__)
-    app.jinja_env.globals.update(
-        FAULTS=FAULTS, STATES=STATES, sandbox=sandbox, state=service.state
-    )
+    names = {"FAULTS": FAULTS, "STATES": STATES, "sandbox": sandbox, "state": service.state}
+    app.jinja_env.globals.update(names)
     app.jinja_env.filters["hhmmss"] = lambda at: time.strftime("%H:%M:%S", time.gmtime(at))
 
     @app.before_request

@@ -24,16 +24,14 @@ from .service import Service, read_fields
 TIME_WINDOW = 15 * 60
 #: Seconds for which a nonce stays used.
 NONCE_LIFETIME = 31 * 60
-
 #: The status of a response that is not sent: the listener cuts the connection. (nginx's code.)
 CUT = 444
 
 _PAGE_502 = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 
 _REQUIRED = (
-    "Action", "Version", "AccessKeyId", "Timestamp", "SignatureMethod", "SignatureVersion",
-    "SignatureNonce", "Signature"
-)
+    "Action Version AccessKeyId Timestamp SignatureMethod SignatureVersion SignatureNonce Signature"
+).split()
 _FIXED = {"Version": "2017-03-31", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0"}
 
 
@@ -84,7 +82,13 @@ class Gate:
             parameters[name] = value
         _check_parameters(parameters)
         secret = self._access_key(parameters).secret
-        self._check_time(parameters["Timestamp"])
+        try:
+            sent = time.strptime(parameters["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")
+        except ValueError:
+            raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.")
+        if abs(self._clock() - calendar.timegm(sent)) > TIME_WINDOW:
+            message = "Specified time stamp or date value is expired."
+            raise Refusal("InvalidTimeStamp.Expired", message)
         text = string_to_sign(method, parameters)
         right = signature(text, secret).encode("ascii")
         if not hmac.compare_digest(right, parameters["Signature"].encode("utf-8", "replace")):
@@ -115,15 +119,6 @@ class Gate:
         if not key.active:
             raise Refusal("InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
         return key
-
-    def _check_time(self, timestamp: str) -> None:
-        try:
-            moment = calendar.timegm(time.strptime(timestamp, "%Y-%m-%dT%H:%M:%SZ"))
-        except ValueError:
-            raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.")
-        if abs(self._clock() - moment) > TIME_WINDOW:
-            message = "Specified time stamp or date value is expired."
-            raise Refusal("InvalidTimeStamp.Expired", message)
 
     def _use_nonce(self, nonce: str) -> None:
         now = self._clock()
@@ -199,10 +194,8 @@ class Exchange:
         self, method: str, query: str, form: str, headers: Mapping[str, str], peer: Tuple[str, int]
     ) -> Response:
         """Return the response to one call. ``query`` and ``form`` are still URL-encoded."""
-        in_query, in_form = (
-            parse_qsl(text, keep_blank_values=True, errors="surrogateescape")
-            for text in (query, form)
-        )
+        in_query = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+        in_form = parse_qsl(form, keep_blank_values=True, errors="surrogateescape")
         request = ReceivedRequest(
             method, dict(in_query), dict(in_form), dict(headers), peer, self._clock()
         )

@@ -41,10 +41,8 @@ class Sandbox:
             from .listener import Listener
             from .pages import create_application
         except ImportError as error:
-            raise DependencyError(
-                "The sandbox needs Flask. Install it with: python -m pip install flask"
-            ) from error
-
+            message = "The sandbox needs Flask. Install it with: python -m pip install flask"
+            raise DependencyError(message) from error
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.scene_id = scene_id
@@ -122,10 +120,7 @@ class Sandbox:
     def allow(self, access_key_id: str, secret: str, security_token: Optional[str] = None) -> None:
         """Accept one more AccessKey, or an STS token; ValueError for an id like a real one."""
         if looks_real(access_key_id):
-            raise ValueError(
-                "This AccessKey id looks like a real one. The sandbox accepts invented ones only;"
-                " do not give real keys to test programs."
-            )
+            raise ValueError("This AccessKey id looks like a real one. Invent one for tests.")
         self._gate.access_keys[access_key_id] = AccessKey(secret, security_token)
 
     def revoke(self, access_key_id: str) -> None:

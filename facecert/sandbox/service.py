@@ -182,8 +182,7 @@ class Service:
         return 200, MESSAGES[200], data
 
     def _query(self, fields: Mapping[str, Any]) -> Answer:
-        certify_id = fields.get("certifyId")
-        verification = self.find(certify_id) if isinstance(certify_id, str) else None
+        verification = self.find(str(fields.get("certifyId")))
         if verification is None:
             return _not_valid("certifyId")
         if fields.get("sceneId") != verification.scene_id:
