@@ -85,10 +85,8 @@ def _ids(path: str, kind: Optional[str]) -> Iterator[FileId]:
             rows = csv.reader(lines, delimiter=separator, strict=True)
             columns = [_plain(name) for name in next(rows)]
             if "certifyid" not in columns:
-                raise InvalidParameter.about(
-                    "ids", "must have a first line that names the columns, one of them certifyId or"
-                    " certify_id (and sceneId or scene_id, if it varies)"
-                )
+                rule = "must begin with a header that has the column certifyId or certify_id"
+                raise InvalidParameter.about("ids", rule)
             before = number
             for row in rows:
                 if row:
@@ -152,12 +150,9 @@ def _plain(name: Any) -> str:
 
 
 def _file_id(cells: Mapping[str, Any], line: int) -> FileId:
-    certify_id, scene_id = cells.get("certifyid"), cells.get("sceneid")
-    return FileId(
-        certify_id.strip(_BLANK) if isinstance(certify_id, str) else "",
-        (scene_id.strip(_BLANK) or None) if isinstance(scene_id, str) else None,
-        line,
-    )
+    found = [cells.get(name) for name in ("certifyid", "sceneid")]
+    texts = [cell.strip(_BLANK) if isinstance(cell, str) else "" for cell in found]
+    return FileId(texts[0], texts[1] or None, line)
 
 
 def _json(text: str) -> Any:

@@ -5,7 +5,8 @@ import queue
 import weakref
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, ContextManager, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Union
 
 from ..client import Client
 from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, GatewayError
@@ -64,7 +65,7 @@ def query_many(
     """
     rate = _BatchRate(qps)
     if threads is None:
-        threads = min(64, max(1, math.ceil(qps)))
+        threads = min(64, math.ceil(qps))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise InvalidParameter.about("threads", "must be a whole number from 1 to 256")
     if scene_id is not None:
@@ -73,12 +74,11 @@ def query_many(
         raise InvalidParameter.about("ids", "must be several ids, not one text")
     if client is None:
         from ..default import default_client
-
         client = default_client
     return Batch(enumerate(ids, 1), partial(_query, client.paced(rate), scene_id), rate, threads)
 
 
-class Batch(Iterator[BatchItem]):
+class Batch(Iterator[BatchItem], ContextManager["Batch"]):
     """The iterator that ``query_many`` returns; for one thread. A context manager that closes it.
 
     It sends nothing before it is iterated. Ctrl-C while it waits stops it. After another early end
@@ -91,7 +91,6 @@ class Batch(Iterator[BatchItem]):
     ) -> None:
         # Imported here, because a program that only reads ids does without it.
         from concurrent.futures import ThreadPoolExecutor
-
         self._ids, self._query, self._rate = ids, query, rate
         # The threads hold no reference to the batch, so that dropping it half-way stops them.
         weakref.finalize(self, rate.stop)
@@ -101,7 +100,9 @@ class Batch(Iterator[BatchItem]):
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
         #: for each thread: the next one is ready when the thread has finished one.
         self._out, self._most_out = 0, 2 * threads
-        self._at_end = self._stopped = False
+        self._at_end = False
+        #: True after ``stop()``, Ctrl-C, or an error that ended the batch.
+        self.stopped = False
         self._failure: Optional[BaseException] = None
         self._hopeless: Optional[FacecertError] = None
         self._in_a_row = 0
@@ -121,13 +122,8 @@ class Batch(Iterator[BatchItem]):
         Ids that wait for their turn are not sent and have no item. Only sets flags: a signal
         handler or another thread may call it.
         """
-        self._stopped = True
+        self.stopped = True
         self._rate.stop()
-
-    @property
-    def stopped(self) -> bool:
-        """True after ``stop()``, Ctrl-C, or an error that ended the batch."""
-        return self._stopped
 
     def close(self) -> None:
         """Stop, wait for the queries under way (at most their timeouts), drop their items."""
@@ -136,17 +132,14 @@ class Batch(Iterator[BatchItem]):
         for _ in self:
             pass
 
-    def __enter__(self) -> "Batch":
-        return self
-
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _next(self) -> BatchItem:
         while True:
-            while not (self._at_end or self._stopped) and self._out < self._most_out:
+            while not (self._at_end or self.stopped) and self._out < self._most_out:
                 self._submit()
-            working = self._out > 0 and not self._stopped
+            working = self._out > 0 and not self.stopped
             if not working:
                 # Afterwards every item is in the queue. Ctrl-C may have spoiled the count of them.
                 self._executor.shutdown()
@@ -157,14 +150,14 @@ class Batch(Iterator[BatchItem]):
                 if working:
                     continue
                 failure, self._failure = self._failure, None
-                if failure is None and not (self._any_hope or self._stopped):
+                if failure is None and not (self._any_hope or self.stopped):
                     failure, self._hopeless = self._hopeless, None
                 raise StopIteration if failure is None else failure
             self._out -= 1
             error = future.exception()
             if error is None:
                 return self._judged(future.result())
-            if not (self._stopped and isinstance(error, Stopped)):
+            if not (self.stopped and isinstance(error, Stopped)):
                 empty_frames(error)
                 self._failure = error
                 self.stop()
@@ -183,7 +176,7 @@ class Batch(Iterator[BatchItem]):
         if is_hopeless(item.error):
             self._hopeless = item.error
             self._in_a_row += 1
-            if self._in_a_row >= HOPELESS_IN_A_ROW and not self._stopped:
+            if self._in_a_row >= HOPELESS_IN_A_ROW and not self.stopped:
                 self._failure = item.error
                 self.stop()
         elif item.certify_id:
@@ -198,7 +191,6 @@ class _BatchRate(Rate):
     @property
     def stopped(self) -> bool:
         from concurrent.futures import thread
-
         # The module's own flag. Without it, the exit would wait for the turns.
         return self._stopped or bool(getattr(thread, "_shutdown", False))
 

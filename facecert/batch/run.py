@@ -43,23 +43,15 @@ def run_batch(
 
     The first Ctrl-C reads no more ids, waits for the queries under way and writes their lines. The
     second one raises KeyboardInterrupt. After Ctrl-C or a kill, the same call with
-    ``ResultsFile(path, resume=True)`` continues.
+    ``ResultsFile(path, resume=True)`` continues. An error that ends the run early is not raised: it
+    is the summary's ``error``.
 
     Args:
-        ids: as ``read_ids`` yields them.
-        results: open; the caller closes it.
         client, qps, threads: see ``query_many``.
         on_line: called after each line was written, in this thread.
-
-    Returns:
-        What was done. An error that ends the run early is not raised: check ``error``.
-
-    Raises:
-        InvalidParameter: an argument breaks a rule; nothing was sent.
     """
     summary = Summary()
-    #: The line of the input for each position in the batch that has no item yet.
-    lines: Dict[int, int] = {}
+    lines: Dict[int, int] = {}  # of the input, for each position in the batch without an item
 
     def without_line() -> Iterator[Tuple[str, Optional[str]]]:
         position = 0
