@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from itertools import chain
-from typing import Any, Iterator, List, Mapping, NamedTuple, Optional
+from typing import Any, Iterator, Mapping, NamedTuple, Optional
 
 from ..errors import InvalidParameter, invalid
 
@@ -85,11 +85,8 @@ def _ids(path: str, kind: Optional[str]) -> Iterator[FileId]:
             rows = csv.reader(lines, delimiter=separator, strict=True)
             columns = [_plain(name) for name in next(rows)]
             if "certifyid" not in columns:
-                raise InvalidParameter(
-                    "The CSV file's first line must name the columns, one of them certifyId or"
-                    " certify_id (and sceneId or scene_id, if it varies).",
-                    field="ids",
-                )
+                rule = "must begin with a header that has the column certifyId or certify_id"
+                raise InvalidParameter.about("ids", rule)
             before = number
             for row in rows:
                 if row:
@@ -99,11 +96,11 @@ def _ids(path: str, kind: Optional[str]) -> Iterator[FileId]:
             for text in filter(_counts, lines):
                 yield _file_id({"certifyid": text}, number)
     except csv.Error:
-        raise InvalidParameter(
+        words = (
             "Line %d of the file of ids cannot be read as CSV: a quotation mark is not closed, or a"
-            " cell is longer than %d characters." % (number, csv.field_size_limit()),
-            field="ids",
-        ) from None
+            " cell is longer than %d characters." % (number, csv.field_size_limit())
+        )
+        raise InvalidParameter(words, field="ids") from None
     finally:
         if path == "-":
             stream.detach()  # closing it would close the standard input
@@ -122,11 +119,8 @@ def _opened(path: str) -> io.TextIOWrapper:
 
 def _without_bom(first: str) -> str:
     if first.startswith(("\xff\xfe", "\xfe\xff")) or "\x00" in first:
-        raise InvalidParameter(
-            "The file of ids is in UTF-16, or not a text file. Save it as UTF-8 (in Excel: CSV"
-            " UTF-8).",
-            field="ids",
-        )
+        words = "must be a text file, not in UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8)."
+        raise InvalidParameter.about("ids", words)
     return first[3:] if first.startswith("\xef\xbb\xbf") else first
 
 
@@ -137,9 +131,8 @@ def _counts(text: str) -> bool:
 
 def _kind_by_line(first: str) -> str:
     value = _json(first)
-    if first.lstrip(_BLANK).startswith("{"):
-        return "jsonl"
-    if isinstance(value, str) and _plain(value) != "certifyid":
+    quoted_id = isinstance(value, str) and _plain(value) != "certifyid"
+    if quoted_id or first.lstrip(_BLANK).startswith("{"):
         return "jsonl"
     return "text" if _separator(first) is None else "csv"
 
@@ -147,13 +140,9 @@ def _kind_by_line(first: str) -> str:
 def _separator(header: str) -> Optional[str]:
     """Return what separates the columns; None for a single column without a header."""
     for separator in _SEPARATORS:
-        if "certifyid" in _columns(header, separator):
+        if "certifyid" in map(_plain, next(csv.reader([header], delimiter=separator), ())):
             return separator
     return next((separator for separator in _SEPARATORS if separator in header), None)
-
-
-def _columns(header: str, separator: str) -> List[str]:
-    return [_plain(name) for name in next(csv.reader([header], delimiter=separator), [])]
 
 
 def _plain(name: Any) -> str:
@@ -161,12 +150,9 @@ def _plain(name: Any) -> str:
 
 
 def _file_id(cells: Mapping[str, Any], line: int) -> FileId:
-    certify_id, scene_id = cells.get("certifyid"), cells.get("sceneid")
-    return FileId(
-        certify_id.strip(_BLANK) if isinstance(certify_id, str) else "",
-        (scene_id.strip(_BLANK) or None) if isinstance(scene_id, str) else None,
-        line,
-    )
+    found = [cells.get(name) for name in ("certifyid", "sceneid")]
+    texts = [cell.strip(_BLANK) if isinstance(cell, str) else "" for cell in found]
+    return FileId(texts[0], texts[1] or None, line)
 
 
 def _json(text: str) -> Any:

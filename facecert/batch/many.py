@@ -5,11 +5,12 @@ import queue
 import weakref
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, ContextManager, Iterable, Iterator, NamedTuple, Optional, Tuple
+from typing import Union
 
-from .. import errors
 from ..client import Client
-from ..errors import FacecertError, InvalidParameter, invalid
+from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, GatewayError
+from ..errors import InvalidParameter, LedgerError, ServiceError, SignatureError, invalid
 from ..params import check_certify_id, check_scene_id
 from ..redact import empty_frames
 from ..results import QueryResult
@@ -64,7 +65,7 @@ def query_many(
     """
     rate = _BatchRate(qps)
     if threads is None:
-        threads = min(64, max(1, math.ceil(qps)))
+        threads = min(64, math.ceil(qps))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise invalid("threads", "must be a whole number from 1 to 256")
     if scene_id is not None:
@@ -73,12 +74,11 @@ def query_many(
         raise invalid("ids", "must be several ids, not one text")
     if client is None:
         from ..default import default_client
-
         client = default_client
-    return Batch(iter(ids), partial(_query, client.paced(rate), scene_id), rate, threads)
+    return Batch(enumerate(ids, 1), partial(_query, client.paced(rate), scene_id), rate, threads)
 
 
-class Batch(Iterator[BatchItem]):
+class Batch(Iterator[BatchItem], ContextManager["Batch"]):
     """The iterator that ``query_many`` returns; for one thread. A context manager that closes it.
 
     It sends nothing before it is iterated. Ctrl-C while it waits stops it. After another early end
@@ -86,25 +86,23 @@ class Batch(Iterator[BatchItem]):
     """
 
     def __init__(
-        self, ids: Iterator[Id], query: Callable[[int, Id], BatchItem], rate: Rate, threads: int
+        self, ids: Iterator[Tuple[int, Id]], query: Callable[[int, Id], BatchItem], rate: Rate,
+        threads: int
     ) -> None:
         # Imported here, because a program that only reads ids does without it.
         from concurrent.futures import ThreadPoolExecutor
-
-        self._ids = ids
-        self._query = query
-        self._rate = rate
+        self._ids, self._query, self._rate = ids, query, rate
         # The threads hold no reference to the batch, so that dropping it half-way stops them.
         weakref.finalize(self, rate.stop)
         self._executor = ThreadPoolExecutor(threads, "facecert-batch")
         # SimpleQueue where there is one (Python 3.7), because Ctrl-C cannot leave it locked.
         self._finished: Any = getattr(queue, "SimpleQueue", queue.Queue)()
-        #: Two for each thread: the next id is ready when the thread has finished one.
-        self._most_out = 2 * threads
-        #: Ids that were submitted and whose items were not yet taken from the queue.
-        self._out = 0
-        self._position = 0
-        self._at_end = self._stopped = self._interrupted = False
+        #: Ids that were submitted and whose items were not yet taken from the queue. At most two
+        #: for each thread: the next one is ready when the thread has finished one.
+        self._out, self._most_out = 0, 2 * threads
+        self._at_end = False
+        #: True after ``stop()``, Ctrl-C, or an error that ended the batch.
+        self.stopped = False
         self._failure: Optional[BaseException] = None
         self._hopeless: Optional[FacecertError] = None
         self._in_a_row = 0
@@ -113,11 +111,9 @@ class Batch(Iterator[BatchItem]):
     def __next__(self) -> BatchItem:
         try:
             return self._next()
-        except Exception:
-            raise
-        except BaseException:  # Ctrl-C, which may have lost an id or an item
-            self._interrupted = True
-            self.stop()
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C
+                self.stop()
             raise
 
     def stop(self) -> None:
@@ -126,13 +122,8 @@ class Batch(Iterator[BatchItem]):
         Ids that wait for their turn are not sent and have no item. Only sets flags: a signal
         handler or another thread may call it.
         """
-        self._stopped = True
+        self.stopped = True
         self._rate.stop()
-
-    @property
-    def stopped(self) -> bool:
-        """True after ``stop()``, Ctrl-C, or an error that ended the batch."""
-        return self._stopped
 
     def close(self) -> None:
         """Stop, wait for the queries under way (at most their timeouts), drop their items."""
@@ -141,19 +132,17 @@ class Batch(Iterator[BatchItem]):
         for _ in self:
             pass
 
-    def __enter__(self) -> "Batch":
-        return self
-
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _next(self) -> BatchItem:
         while True:
-            while not (self._at_end or self._stopped) and self._out < self._most_out:
+            while not (self._at_end or self.stopped) and self._out < self._most_out:
                 self._submit()
-            working = self._out > 0 and not self._interrupted
+            working = self._out > 0 and not self.stopped
             if not working:
-                self._executor.shutdown()  # afterwards every item is in the queue
+                # Afterwards every item is in the queue. Ctrl-C may have spoiled the count of them.
+                self._executor.shutdown()
             try:
                 # With a timeout, because Windows delivers Ctrl-C only between two waits.
                 future = self._finished.get(block=working, timeout=1)
@@ -161,37 +150,33 @@ class Batch(Iterator[BatchItem]):
                 if working:
                     continue
                 failure, self._failure = self._failure, None
-                if failure is None and not (self._any_hope or self._stopped):
+                if failure is None and not (self._any_hope or self.stopped):
                     failure, self._hopeless = self._hopeless, None
                 raise StopIteration if failure is None else failure
             self._out -= 1
             error = future.exception()
             if error is None:
                 return self._judged(future.result())
-            if not (self._stopped and isinstance(error, Stopped)):
+            if not (self.stopped and isinstance(error, Stopped)):
                 empty_frames(error)
                 self._failure = error
                 self.stop()
 
     def _submit(self) -> None:
         try:
-            item = next(self._ids)
-            self._position += 1
-            future = self._executor.submit(self._query, self._position, item)
+            future = self._executor.submit(self._query, *next(self._ids))
             future.add_done_callback(self._finished.put)
             self._out += 1
-        except StopIteration:
-            self._at_end = True
         except Exception as error:
             self._at_end = True
-            self._failure = error
+            self._failure = None if isinstance(error, StopIteration) else error
 
     def _judged(self, item: BatchItem) -> BatchItem:
         """Stop the batch after too many hopeless errors in a row."""
         if is_hopeless(item.error):
             self._hopeless = item.error
             self._in_a_row += 1
-            if self._in_a_row >= HOPELESS_IN_A_ROW and not self._stopped:
+            if self._in_a_row >= HOPELESS_IN_A_ROW and not self.stopped:
                 self._failure = item.error
                 self.stop()
         elif item.certify_id:
@@ -206,7 +191,6 @@ class _BatchRate(Rate):
     @property
     def stopped(self) -> bool:
         from concurrent.futures import thread
-
         # The module's own flag. Without it, the exit would wait for the turns.
         return self._stopped or bool(getattr(thread, "_shutdown", False))
 
@@ -229,18 +213,12 @@ def _query(client: Client, scene_id: Optional[str], position: int, item: Any) ->
 
 
 def is_hopeless(error: Optional[FacecertError]) -> bool:
-    """Return True for an error that is not about the id: the next id will meet it too.
-
-    Credentials that are missing, wrong or without the right; a broken package, a wrong setting,
-    this machine's clock, the ledger; a quota that is used up (402), a service that is not booked or
-    not paid (403) or not there (404).
-    """
+    """Return True for an error that is not about the id: the next id will meet it too."""
     if isinstance(error, InvalidParameter):
         return error.field != "certify_id"
-    if isinstance(error, errors.ServiceError):
+    if isinstance(error, ServiceError):  # the quota is used up; not booked or not paid; not there
         return error.code in (402, 403, 404)
-    if isinstance(error, (errors.SignatureError, errors.ClockSkew, errors.CredentialsError)):
-        return True
-    if isinstance(error, errors.GatewayError):
-        return str(error.code).startswith(("Forbidden", "NoPermission"))
-    return isinstance(error, (errors.DependencyError, errors.LedgerError))
+    if str(error and error.code).startswith(("Forbidden", "NoPermission")):
+        return isinstance(error, GatewayError)
+    setup = (CredentialsError, SignatureError, ClockSkew, DependencyError, LedgerError)
+    return isinstance(error, setup)

@@ -29,10 +29,7 @@ class Rate(Pace):
     """
 
     def __init__(
-        self,
-        qps: float,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        self, qps: float, *, clock: Callable[[], float] = time.monotonic,
         sleep: Optional[Callable[[float], object]] = None
     ) -> None:
         if isinstance(qps, bool) or not isinstance(qps, (int, float)) or not 0.001 <= qps <= 1000:
@@ -50,11 +47,7 @@ class Rate(Pace):
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Wait for the turn of one attempt.
-
-        Raises:
-            Stopped: the rate was stopped before the turn came.
-        """
+        """Wait for the turn of one attempt; raise Stopped if it is stopped before."""
         # Made at first use, because gevent may be patched after the Rate was made. setdefault is
         # atomic, so all threads share one lock.
         with vars(self).setdefault("_lock", threading.Lock()):
@@ -64,11 +57,7 @@ class Rate(Pace):
         yield
 
     def sleep(self, seconds: float) -> None:
-        """Wait between two attempts.
-
-        Raises:
-            Stopped: the rate was stopped before or during the wait.
-        """
+        """Wait between two attempts; raise Stopped if it is stopped before the end."""
         end = self._clock() + seconds
         while not self.stopped:
             left = end - self._clock()

@@ -8,7 +8,8 @@ import os
 import shutil
 import sqlite3
 import sys
-from typing import Any, Iterator, Optional, Tuple
+from contextlib import contextmanager
+from typing import Any, ContextManager, Iterator, Optional, Tuple
 
 from ..errors import FacecertError, InvalidParameter, invalid
 from .many import BatchItem, is_hopeless
@@ -21,7 +22,7 @@ except ImportError:  # not POSIX: a second run is not noticed
 FIELDS = (
     "certify_id", "passed", "error", "code", "message", "request_id", "retryable", "asked_at",
     "line",
-)  # fmt: skip
+)
 
 #: Bytes; a line of results has a few hundred.
 _LONGEST_LINE = 64 * 1024
@@ -31,7 +32,7 @@ class OutputFailed(FacecertError):
     """The results cannot be written. The lines that are in the file are whole."""
 
 
-class ResultsFile:
+class ResultsFile(ContextManager["ResultsFile"]):
     """A file of results; a context manager that closes it. For one thread.
 
     JSONL, or CSV with a header, in UTF-8; mode 0600. A line's fields: ``certify_id`` (null for a
@@ -43,12 +44,9 @@ class ResultsFile:
         path: ``"-"`` is the standard output.
         kind: ``"jsonl"`` or ``"csv"``; None goes by the suffix: ``.csv``, or else JSONL.
         resume: continue the file of an earlier run, if there is one, without its torn last line
-            and its lines that are ``retryable``.
+            and its lines that are ``retryable``. A file that is not one of results stays as it is.
 
-    Raises:
-        InvalidParameter: the file exists and ``resume`` is False; or it is not a file of results
-            (it stays as it is); or another run writes to it.
-        OutputFailed: it cannot be read or written.
+    The methods raise OutputFailed when the file cannot be read or written.
     """
 
     def __init__(self, path: str, kind: Optional[str] = None, *, resume: bool = False) -> None:
@@ -57,8 +55,7 @@ class ResultsFile:
         if resume and path == "-":
             raise InvalidParameter("the standard output cannot be resumed", field="resume")
         self.path = path
-        #: Lines of an earlier run that were kept.
-        self.kept = 0
+        self.kept = 0  # lines of an earlier run
         self._in_csv = kind == "csv" or kind is None and path.lower().endswith(".csv")
         #: How every file of this kind begins.
         self._head = (",".join(FIELDS) + "\n").encode() if self._in_csv else b'{"certify_id": '
@@ -72,58 +69,35 @@ class ResultsFile:
                 "PRAGMA journal_mode = OFF; PRAGMA cache_size = -2000;"  # KiB
                 "CREATE TABLE ids (certify_id TEXT PRIMARY KEY) WITHOUT ROWID; BEGIN"
             )
-            self._open(resume)
-        except BaseException as error:
+            with self._reporting():
+                self._open(resume)
+        except BaseException:
             self.close()
-            if isinstance(error, OSError):
-                raise self._failed(error) from error
             raise
 
     def claim(self, certify_id: str) -> bool:
-        """Return True for an id without a line, the first time that it is asked for.
-
-        Raises:
-            OutputFailed: the temporary database of ids has no space.
-        """
+        """Return True for an id without a line, the first time that it is asked for."""
         try:
             done = self._claimed.execute("INSERT OR IGNORE INTO ids VALUES (?)", (certify_id,))
         except sqlite3.OperationalError as error:
-            raise OutputFailed(
-                "The temporary database of ids failed: %s. SQLITE_TMPDIR sets its folder." % error
-            ) from error
+            words = "The temporary database of ids failed: %s. SQLITE_TMPDIR sets its folder."
+            raise OutputFailed(words % error) from error
         return done.rowcount == 1
 
     def write(self, item: BatchItem, line: Optional[int] = None) -> None:
-        """Append the line of one id.
-
-        Raises:
-            OutputFailed: the disk is full, for example. Nothing was appended.
-        """
-        try:
+        """Append the line of one id. Nothing is appended if this raises."""
+        with self._reporting():
             self._append(self._line(item, line))
-        except OSError as error:
-            raise self._failed(error) from error
         self._unused = False
 
     def close(self) -> None:
-        """Write everything to the disk.
-
-        Raises:
-            OutputFailed: that failed.
-        """
+        """Write everything to the disk."""
         self._claimed.close()
-        if self.path == "-" or self._file is None or self._file.closed:
-            return
-        with self._file:
-            try:
+        if self.path != "-" and self._file is not None and not self._file.closed:
+            with self._reporting(), self._file:
                 os.fsync(self._file.fileno())
                 if self._unused:
                     os.unlink(self.path)
-            except OSError as error:
-                raise self._failed(error) from error
-
-    def __enter__(self) -> "ResultsFile":
-        return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
@@ -135,15 +109,13 @@ class ResultsFile:
             self._file = sys.stdout.buffer
         else:
             try:
-                self._file = _locked(_opened(self.path, "xb"), self.path)
+                self._file = _opened(self.path, "xb")
                 self._unused = True
             except FileExistsError:
                 if resume:
                     return self._resume(os.path.realpath(self.path))
-                raise InvalidParameter(
-                    "%s is there already. Resume it, or name another file." % self.path,
-                    field="output",
-                ) from None
+                words = "%s is there already. Resume it, or name another file." % self.path
+                raise InvalidParameter(words, field="output") from None
         if self._in_csv:
             self._append(self._head)
 
@@ -151,11 +123,11 @@ class ResultsFile:
         """Replace the file of an earlier run by one with those of its lines that stay."""
         folder, name = os.path.split(path)
         beside = os.path.join(folder, ".%s.resuming" % name)
-        with io.BufferedReader(_locked(_opened(path, "rb"), path)) as old:
+        with io.BufferedReader(_opened(path, "rb")) as old:
             if os.path.lexists(beside):  # left by a run that was killed
                 os.unlink(beside)
             # Locked before it gets its name, so that no other run can lock it first.
-            self._file = _locked(_opened(beside, "xb"), beside)
+            self._file = _opened(beside, "xb")
             try:
                 for line in self._lines_that_stay(old):
                     self._append(line)
@@ -170,7 +142,6 @@ class ResultsFile:
     def _lines_that_stay(self, old: "io.BufferedReader") -> Iterator[bytes]:
         if self._in_csv:
             yield self._head
-        number, line = 0, b""
         for number, line in enumerate(iter(lambda: old.readline(_LONGEST_LINE), b""), 1):
             if number == 1 and line == self._head:
                 continue
@@ -186,29 +157,25 @@ class ResultsFile:
         # Only the last line may be torn. A first line must at least begin like one of ours.
         ours = number > 1 or line.startswith(self._head) or self._head.startswith(line)
         if not ours or old.read(1):
-            raise InvalidParameter(
-                "line %d of %s is no line of results of this kind. The file stays as it is; name"
-                " another one." % (number, self.path),
-                field="output",
-            )
+            words = "is no line of results of this kind. The file stays as it is; name another one."
+            place = "line %d of %s" % (number, self.path)
+            raise InvalidParameter("%s %s" % (place, words), field="output")
 
     def _parsed(self, line: bytes) -> Optional[Tuple[str, bool]]:
         """Return certify_id and retryable; None if it is not a whole line of ours."""
         try:
             text = line.decode("utf-8")
             if self._in_csv:
-                (cells,) = csv.reader([text.rstrip("\n")], strict=True)
-                fields: Any = dict(zip(FIELDS, cells)) if len(cells) == len(FIELDS) else {}
-                fields["retryable"] = json.loads(fields["retryable"])
+                (values,) = csv.reader([text], strict=True)
             else:
                 fields = json.loads(text)
-        except (ValueError, KeyError, RecursionError, csv.Error):
+                values = [fields[name] for name in FIELDS]
+            certify_id = values[0] or ""
+            retryable = {True: True, "true": True, False: False, "false": False}[values[6]]
+        except (ValueError, TypeError, LookupError, RecursionError, csv.Error):
             return None
-        if not (line.endswith(b"\n") and isinstance(fields, dict) and set(FIELDS) <= set(fields)):
-            return None
-        certify_id, retryable = fields["certify_id"] or "", fields["retryable"]
-        ours = isinstance(certify_id, str) and isinstance(retryable, bool)
-        return (certify_id, retryable) if ours else None
+        whole = line.endswith(b"\n") and len(values) == len(FIELDS) and isinstance(certify_id, str)
+        return (certify_id, retryable) if whole else None
 
     def _line(self, item: BatchItem, line: Optional[int]) -> bytes:
         answer, error = item.answer, item.error
@@ -245,35 +212,31 @@ class ResultsFile:
                 self._file.truncate()
             raise
 
-    def _failed(self, error: OSError) -> OutputFailed:
-        return OutputFailed(
-            "The results cannot be written to %s: %s. The lines that are in it are whole; repair"
-            " the cause and resume." % (self.path, error.strerror or type(error).__name__)
-        )
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            words = "The results cannot be written to %s: %s. Repair the cause and resume."
+            reason = error.strerror or type(error).__name__
+            raise OutputFailed(words % (self.path, reason)) from error
 
 
 def _opened(path: str, mode: str) -> Any:
-    """Open a file unbuffered; never through a symbolic link. A new one is its owner's only."""
+    """Open a file unbuffered and locked; never through a symbolic link.
+
+    A new file is its owner's only. The lock ends with the file or the process.
+    """
     no_link = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
-    return open(
+    file = open(
         path, mode, buffering=0, opener=lambda name, flags: os.open(name, flags | no_link, 0o600)
     )
-
-
-def _locked(file: Any, path: str) -> Any:
-    """Return an open file that no other run has. The lock ends with the file or the process.
-
-    Raises:
-        InvalidParameter: another run has it, or has just replaced it.
-    """
     busy = False
     try:
         if fcntl is not None:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        busy = True
-    except OSError:
-        pass  # a file system without locks
+    except OSError as error:
+        busy = isinstance(error, BlockingIOError)  # otherwise the file system has no locks
     if busy or not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
         file.close()
         raise InvalidParameter("another run writes to %s now" % path, field="output")

@@ -33,13 +33,6 @@ class Summary:
         """The lines that this run wrote."""
         return self.answered + self.failed + self.invalid
 
-    def count(self, item: BatchItem) -> None:
-        """Add one item."""
-        self.answered += item.answer is not None
-        self.passed += item.answer is not None and item.answer.passed
-        self.failed += item.answer is None and bool(item.certify_id)
-        self.invalid += not item.certify_id
-
 
 def run_batch(
     ids: Iterable[FileId], results: ResultsFile, *, client: Optional[Client] = None,
@@ -50,25 +43,30 @@ def run_batch(
 
     The first Ctrl-C reads no more ids, waits for the queries under way and writes their lines. The
     second one raises KeyboardInterrupt. After Ctrl-C or a kill, the same call with
-    ``ResultsFile(path, resume=True)`` continues.
+    ``ResultsFile(path, resume=True)`` continues. An error that ends the run early is not raised: it
+    is the summary's ``error``.
 
     Args:
-        ids: as ``read_ids`` yields them.
-        results: open; the caller closes it.
         client, qps, threads: see ``query_many``.
         on_line: called after each line was written, in this thread.
-
-    Returns:
-        What was done. An error that ends the run early is not raised: check ``error``.
-
-    Raises:
-        InvalidParameter: an argument breaks a rule; nothing was sent.
     """
     summary = Summary()
-    lines: Dict[int, int] = {}
-    new_ids = _new_ids(ids, results, summary, lines)
-    batch = query_many(new_ids, client=client, qps=qps, threads=threads)
-    with batch:
+    lines: Dict[int, int] = {}  # of the input, for each position in the batch without an item
+
+    def without_line() -> Iterator[Tuple[str, Optional[str]]]:
+        position = 0
+        for certify_id, scene_id, line in ids:
+            try:
+                if not results.claim(check_certify_id(certify_id, 20)):
+                    summary.skipped += 1
+                    continue
+            except InvalidParameter:
+                pass  # each malformed id gets a line of its own
+            position += 1
+            lines[position] = line
+            yield certify_id, scene_id
+
+    with query_many(without_line(), client=client, qps=qps, threads=threads) as batch:
         while True:
             try:
                 try:
@@ -79,27 +77,13 @@ def run_batch(
                 except (FacecertError, OSError) as error:
                     summary.error = error
                     return summary
-                summary.count(item)
+                summary.answered += item.answer is not None
+                summary.passed += item.answer is not None and item.answer.passed
+                summary.failed += item.answer is None and item.certify_id != ""
+                summary.invalid += item.certify_id == ""
                 on_line(item, summary)
             except KeyboardInterrupt:
                 if summary.interrupted:
                     raise
                 summary.interrupted = True
                 batch.stop()
-
-
-def _new_ids(
-    ids: Iterable[FileId], results: ResultsFile, summary: Summary, lines: Dict[int, int]
-) -> Iterator[Tuple[str, Optional[str]]]:
-    """Yield the ids that have no line yet; note the line of the input for each position."""
-    position = 0
-    for certify_id, scene_id, line in ids:
-        try:
-            if not results.claim(check_certify_id(certify_id, 20)):
-                summary.skipped += 1
-                continue
-        except InvalidParameter:
-            pass  # each malformed id gets a line of its own
-        position += 1
-        lines[position] = line
-        yield certify_id, scene_id

@@ -3,24 +3,22 @@
 import re
 from datetime import datetime, timedelta, timezone
 from itertools import islice
-from typing import Any, Iterable, Iterator, Optional, Sequence, Set
+from typing import Any, Iterable, Iterator, List, Optional
+
+from sqlalchemy import func, select
 
 from ..errors import invalid
 from ..lifecycle import FINAL, GRACE, OPENED
 from ..params import check_certify_id
 from .database import PAGE, RowExists
-from .schema import Entry, bill_lines
-from .schema import verifications as table
+from .schema import Entry, bill_lines, verifications as table
 from .store import Ledger
-
-# Imported after schema, because schema raises the error that says how to install SQLAlchemy.
-from sqlalchemy import func, select
 
 #: Alibaba Cloud's months begin at midnight in China.
 CHINA = timezone(timedelta(hours=8))
 
-#: Lines in a transaction. The ids come in no order, so that each line changes another page of a
-#: large index. Small transactions would write the same page again and again.
+#: Lines in a transaction. Each line changes another page of a large index, because the ids come in
+#: no order. Small transactions would write the same page again and again.
 _LINES = 5000
 
 _BILLED_ID = bill_lines.c.certify_id
@@ -58,13 +56,10 @@ class Bill:
             InvalidParameter: an item is not a certify_id.
             LedgerError: the lines could not be written. Adding them again does no harm.
         """
-        new = 0
-        source = iter(certify_ids)
-        while True:
-            lines = [check_certify_id(one) for one in islice(source, _LINES)]
-            if not lines:
-                return new
+        new, checked = 0, map(check_certify_id, certify_ids)
+        for lines in iter(lambda: list(islice(checked, _LINES)), []):
             new += self._add(lines)
+        return new
 
     def count(self) -> int:
         """Return how many lines the bill has."""
@@ -87,8 +82,7 @@ class Bill:
     ) -> Iterator[Entry]:
         """Yield the month's verifications that are ``opened`` although they have expired.
 
-        No query has settled them. A ``failed`` verification may be unfinished too, because the
-        service says F for both.
+        A ``failed`` verification may be unfinished too, because the service says F for both.
 
         Args:
             billed: True for only those on a bill, False for only those on no bill.
@@ -101,11 +95,10 @@ class Bill:
         return self._sent(wanted)
 
     def _sent(self, wanted: Any) -> Iterator[Entry]:
-        """Yield those of the month's verifications that match a condition."""
         return self._ledger.pages(wanted & (table.c.sent_at < self._until), self._since)
 
-    def _add(self, lines: Sequence[str]) -> int:
-        fresh = sorted(set(lines) - self._kept(lines))
+    def _add(self, lines: List[str]) -> int:
+        fresh = sorted(set(lines).difference(self._kept(lines)))
         rows = [{"certify_id": one, "month": self.month} for one in fresh]
         try:
             if rows:
@@ -114,8 +107,8 @@ class Bill:
             return self._add(lines)  # A concurrent import has stored some of the lines.
         return len(rows)
 
-    def _kept(self, certify_ids: Sequence[str]) -> Set[str]:
-        # One query for each page, because older SQLites allow 999 parameters in a statement.
-        pages = [certify_ids[at : at + PAGE] for at in range(0, len(certify_ids), PAGE)]
-        queries = [self._lines.where(_BILLED_ID.in_(page)) for page in pages]
-        return {str(line[0]) for line in self._ledger.database.read(*queries)}
+    def _kept(self, lines: List[str]) -> Iterator[str]:
+        # By pages, because older SQLites allow 999 parameters in a statement.
+        for start in range(0, len(lines), PAGE):
+            page = self._lines.where(_BILLED_ID.in_(lines[start : start + PAGE]))
+            yield from (line[0] for line in self._ledger.database.read(page))

@@ -6,15 +6,14 @@ import threading
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
-from ..errors import DependencyError, InvalidParameter, LedgerError
-from ..redact import empty_frames, guarded
-from .schema import metadata
-
-# Imported after schema, because schema raises the error that says how to install SQLAlchemy.
 import sqlalchemy
 from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
+
+from ..errors import DependencyError, InvalidParameter, LedgerError
+from ..redact import empty_frames
+from .schema import metadata
 
 #: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
 LONGEST_LOCK = 10
@@ -28,7 +27,6 @@ PAGE = 500
 # and a fork waits for that thread. `logging` guards its handlers in the same way.
 _sqlite_lock = threading.RLock()
 
-
 T = TypeVar("T")
 
 
@@ -39,10 +37,9 @@ class RowExists(Exception):
 class Database:
     """Connections to the ledger's database. Threads may share it; a forked child opens its own.
 
-    All methods raise LedgerError when the database fails.
+    Its methods raise LedgerError when the database fails.
     """
 
-    @guarded
     def __init__(self, url: str) -> None:
         self._url = _read_url(url)
         self._engines: Dict[int, Engine] = {}
@@ -52,17 +49,14 @@ class Database:
         # Without the query, because some drivers take the password there.
         return url.set(query={}).render_as_string(hide_password=True) if url else "?"
 
-    def read(self, *queries: Any) -> List[Any]:
-        """Run the queries on one connection, and return the rows of all of them."""
-        return self._use(
-            "read", lambda connection: [row for one in queries for row in connection.execute(one)]
-        )
+    def read(self, query: Any) -> List[Any]:
+        """Return the rows of a query."""
+        return self._use("read", lambda connection: list(connection.execute(query)))
 
     def pages(self, query: Any, after: Callable[[Any], Any]) -> Iterator[Any]:
         """Yield the rows of a query, with flat memory. Between two pages no cursor stays open.
 
-        Args:
-            after: is given the last row of a page, and returns the query for the next rows.
+        ``after`` is given the last row of a page, and returns the query for the next rows.
         """
         while True:
             rows = self.read(query.limit(PAGE))
@@ -74,10 +68,8 @@ class Database:
     def write(self, *statements: Any, rows: Sequence[Mapping[str, Any]] = ()) -> int:
         """Run the statements in one transaction, and return how many rows the last one matched.
 
-        Args:
-            rows: the rows of an INSERT statement. ``RowExists`` is raised if one has a used key.
+        ``rows`` are those of an INSERT statement. Raises RowExists if one of them has a used key.
         """
-
         inserted = [rows] if rows else []
 
         def change(connection: Connection) -> int:
@@ -96,7 +88,7 @@ class Database:
         return path is None or os.path.exists(path)
 
     def close(self) -> None:
-        """Close this process's connections. A later use opens new ones."""
+        """Close this process's connections."""
         engine = self._engines.pop(os.getpid(), None)
         if engine is not None:
             engine.dispose()
@@ -143,10 +135,8 @@ def _release(connection: Optional[Connection] = None) -> None:
         if connection is not None:
             connection.close()  # rolls an unfinished transaction back
     finally:
-        try:
+        with suppress(RuntimeError):  # This thread does not hold the lock, or not any more.
             _sqlite_lock.release()
-        except RuntimeError:
-            pass  # This thread does not hold the lock, or not any more.
 
 
 def _after_fork_in_child() -> None:
@@ -183,7 +173,7 @@ def _read_url(url: str) -> URL:
         words = "must be a file or a server: a database in memory keeps nothing"
     else:
         return parsed
-    raise InvalidParameter("ledger " + words, field="ledger")
+    raise InvalidParameter.about("ledger", words)
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -191,7 +181,7 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _sqlite_path(url: URL) -> Optional[str]:
-    """Return the path of the SQLite file; None for a server, and for SQLite's own ``file:`` URI."""
+    """Return the path of the SQLite file; None for a server, and for a URI of SQLite."""
     return str(url.database) if _is_sqlite(url) and "uri" not in url.query else None
 
 
@@ -221,32 +211,25 @@ def _open_engine(url: URL) -> Engine:
 
 def _create_file(path: str) -> None:
     """Create an SQLite file that only its owner can read. An existing file keeps its mode."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-    try:
-        os.close(os.open(path, flags, 0o600))
-    except FileExistsError:
-        if not os.path.exists(path):
-            # SQLite would follow the link, and create the file where the link's author wants it.
-            reason = "its file is a symbolic link to a file that does not exist"
-            raise _ledger_error("opened", reason) from None
-    except OSError:
-        pass  # SQLite fails too, and its error says why.
+    with suppress(OSError):  # SQLite fails too, and its error says why.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    if os.path.islink(path) and not os.path.exists(path):
+        # SQLite would follow the link, and create the file where the link's author wants it.
+        raise _ledger_error("opened", "its file is a symbolic link to a file that does not exist")
 
 
 def _create_tables(engine: Engine) -> None:
     if sqlalchemy.inspect(engine).has_table(metadata.sorted_tables[-1].name):
         return
-    attempts = 1 + len(metadata.tables)
-    for attempt in range(attempts):
+    for left in range(len(metadata.tables), -1, -1):
         try:
             with engine.begin() as connection:
                 if engine.name == "sqlite":
                     # Otherwise SQLite commits each table by itself, as MySQL does.
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
-                metadata.create_all(connection)
-            return
+                return metadata.create_all(connection)
         except exc.DBAPIError as error:
             # Another process created a table at the same moment. The next attempt finds it.
             created = isinstance(error, exc.IntegrityError) or "exist" in str(error.orig)
-            if not created or attempt + 1 == attempts:
+            if not (created and left):
                 raise

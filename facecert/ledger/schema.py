@@ -16,28 +16,28 @@ except ImportError as error:
     ) from error
 
 
+def _or_in_mysql(plain: Any, exact: Any) -> Any:
+    return plain.with_variant(exact, "mysql").with_variant(exact, "mariadb")
+
+
+def _text(length: int) -> Any:
+    """Return the type of an ASCII column. MySQL compares it by bytes, not without case."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return _or_in_mysql(String(length), exact)
+
+
 class _UTC(TypeDecorator):  # type: ignore[type-arg]
     """Aware datetimes, stored as UTC in a column without a time zone."""
 
-    impl = DateTime
+    # MySQL rounds a plain DATETIME to whole seconds.
+    impl = _or_in_mysql(DateTime(), mysql.DATETIME(fsp=6))
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: Any) -> Any:
-        # MySQL rounds a plain DATETIME to whole seconds.
-        exact = dialect.name in ("mysql", "mariadb")
-        return dialect.type_descriptor(mysql.DATETIME(fsp=6) if exact else DateTime())
 
     def process_bind_param(self, value: Optional[datetime], dialect: Any) -> Optional[datetime]:
         return None if value is None else value.astimezone(timezone.utc).replace(tzinfo=None)
 
     def process_result_value(self, value: Any, dialect: Any) -> Optional[datetime]:
         return None if value is None else value.replace(tzinfo=timezone.utc)
-
-
-def _text(length: int) -> Any:
-    """Return the type of an ASCII column. MySQL compares it by bytes, not without case."""
-    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
-    return String(length).with_variant(exact, "mysql").with_variant(exact, "mariadb")
 
 
 class Entry(NamedTuple):
@@ -63,8 +63,7 @@ class Entry(NamedTuple):
 metadata = MetaData()
 
 verifications = Table(
-    "facecert_verifications",
-    metadata,
+    "facecert_verifications", metadata,
     Column("outer_order_no", _text(32), primary_key=True),
     Column("scene_id", _text(32), nullable=False),
     Column("state", _text(8), nullable=False),
@@ -78,8 +77,7 @@ verifications = Table(
 )
 
 bill_lines = Table(
-    "facecert_bill_lines",
-    metadata,
+    "facecert_bill_lines", metadata,
     Column("month", _text(7), primary_key=True),
     Column("certify_id", _text(64), primary_key=True, index=True),
 )

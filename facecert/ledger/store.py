@@ -5,7 +5,7 @@ certify_id, and cannot tell a lost certify_id again.
 """
 
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, Optional, Sequence
 
@@ -15,11 +15,9 @@ from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN,
 from ..redact import guarded
 from ..results import QueryResult
 from .database import Database, RowExists
-from .schema import Entry
-from .schema import verifications as table
+from .schema import Entry, verifications as table
 
 _log = logging.getLogger("facecert")
-_NOT_STORED = "%s Not in the ledger: outer_order_no %s, certify_id %s"
 
 
 class Ledger(BaseLedger):
@@ -52,18 +50,12 @@ class Ledger(BaseLedger):
             InvalidParameter: the order number has a row that is not ``refused``.
         """
         fresh = {
-            "scene_id": scene_id,
-            "state": SENT,
-            "request_id": None,
-            "code": None,
-            "sent_at": sent_at,
-            "expires_at": sent_at + LIFETIME,
+            "scene_id": scene_id, "state": SENT, "request_id": None, "code": None,
+            "sent_at": sent_at, "expires_at": sent_at + LIFETIME,
         }
-        try:
+        with suppress(RowExists):
             self.database.write(table.insert().values(outer_order_no=outer_order_no, **fresh))
             return
-        except RowExists:
-            pass
         # One statement, so that of two concurrent calls only one finds the row refused.
         again = table.update().where(
             table.c.outer_order_no == outer_order_no,
@@ -124,10 +116,7 @@ class Ledger(BaseLedger):
         return next(self.pages(table.c.certify_id == certify_id), None)
 
     def entries(
-        self,
-        *,
-        states: Sequence[str] = STATES,
-        since: Optional[datetime] = None,
+        self, *, states: Sequence[str] = STATES, since: Optional[datetime] = None,
         until: Optional[datetime] = None
     ) -> Iterator[Entry]:
         """Yield the rows, oldest first, with flat memory.
@@ -173,12 +162,9 @@ class Ledger(BaseLedger):
         self.database.close()
 
     def pages(self, wanted: Any, since: Optional[datetime] = None) -> Iterator[Entry]:
-        """Yield the rows that match an SQL condition, oldest first.
+        """Yield the rows that match a condition of SQLAlchemy, oldest first.
 
-        Args:
-            wanted: the condition, as SQLAlchemy writes it.
-            since: an aware datetime; only rows sent at or after it. As a part of ``wanted`` it
-                would keep SQLite from continuing at the end of the last page.
+        ``since`` is no part of the condition, because SQLite would start each page there.
         """
         sent_at, order = table.c.sent_at, table.c.outer_order_no
         rows = table.select().where(wanted).order_by(sent_at, order)
@@ -196,11 +182,13 @@ class Ledger(BaseLedger):
         """Log an error, with the ids that the ledger could not store. Raise all but LedgerError."""
         try:
             yield
-        except LedgerError as error:
-            _log.error(_NOT_STORED, error, outer_order_no, certify_id)
         except BaseException as error:  # a timeout's signal handler may raise anywhere
-            _log.error(_NOT_STORED, "%s." % type(error).__name__, outer_order_no, certify_id)
-            raise
+            known = isinstance(error, LedgerError)
+            words = str(error) if known else type(error).__name__ + "."
+            ids = "Not in the ledger: outer_order_no %s, certify_id %s"
+            _log.error("%s " + ids, words, outer_order_no, certify_id)
+            if not known:
+                raise
 
 
 def _cut(text: Optional[str]) -> Optional[str]:

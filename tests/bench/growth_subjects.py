@@ -130,8 +130,7 @@ def fill(ledger: Any, start: int, stop: int) -> None:
                     "expires_at": sent_at + LIFETIME,
                 }
             )
-        with ledger.database.writing() as connection:
-            connection.execute(verifications.insert(), rows)
+        ledger.database.write(verifications.insert(), rows=rows)
 
 
 def read_all(read: Callable[[], Iterable[object]]) -> Callable[[], object]:
@@ -173,10 +172,10 @@ def ledger(sizes: Iterable[int], folder: Path) -> Measured:
             found[name] = medians(
                 [timed(lambda: one(1 + turn * spread)) for turn in range(turns)]
             )
-        with book.database.writing() as connection:  # so that n rows are read
-            connection.execute(
-                verifications.delete().where(verifications.c.outer_order_no.like("new%"))
-            )
+        # So that n rows are read.
+        book.database.write(
+            verifications.delete().where(verifications.c.outer_order_no.like("new%"))
+        )
         for name, read in readings.items():
             found[name] = quickest(read_all(read))
         yield size, found
