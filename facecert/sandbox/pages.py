@@ -21,7 +21,8 @@ def create_application(
     sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float]
 ) -> Flask:
     """Return the WSGI application of a ``Sandbox`` (Any, because its module imports this one)."""
-    app = Flask(__name__)
+    # Never used. Without one, Flask 0.12 looks for it and fails below pytest's import hook.
+    app = Flask(__name__, instance_path="/")
     app.jinja_env.globals.update(FAULTS=FAULTS, sandbox=sandbox, service=service)
     app.jinja_env.filters["hhmmss"] = _hhmmss
 
