@@ -86,7 +86,7 @@ def _ids(path: str, kind: Optional[str]) -> Iterator[FileId]:
             columns = [_plain(name) for name in next(rows)]
             if "certifyid" not in columns:
                 rule = "must begin with a header that has the column certifyId or certify_id"
-                raise InvalidParameter.about("ids", rule)
+                raise invalid("ids", rule)
             before = number
             for row in rows:
                 if row:
@@ -120,7 +120,7 @@ def _opened(path: str) -> io.TextIOWrapper:
 def _without_bom(first: str) -> str:
     if first.startswith(("\xff\xfe", "\xfe\xff")) or "\x00" in first:
         words = "must be a text file, not in UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8)."
-        raise InvalidParameter.about("ids", words)
+        raise invalid("ids", words)
     return first[3:] if first.startswith("\xef\xbb\xbf") else first
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
-from ..errors import DependencyError, InvalidParameter, LedgerError
+from ..errors import DependencyError, LedgerError, invalid
 from ..redact import empty_frames
 from .schema import metadata
 
@@ -173,7 +173,7 @@ def _read_url(url: str) -> URL:
         words = "must be a file or a server: a database in memory keeps nothing"
     else:
         return parsed
-    raise InvalidParameter.about("ledger", words)
+    raise invalid("ledger", words)
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -16,7 +16,8 @@ def create_application(
     sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float]
 ) -> Flask:
     """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
-    app = Flask(__name__)
+    # Never used. Without an instance_path Flask 0.12 looks for one and fails below pytest's hook.
+    app = Flask(__name__, instance_path="/")
     names = {"FAULTS": FAULTS, "STATES": STATES, "sandbox": sandbox, "state": service.state}
     app.jinja_env.globals.update(names)
     app.jinja_env.filters["hhmmss"] = lambda at: time.strftime("%H:%M:%S", time.gmtime(at))

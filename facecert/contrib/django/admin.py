@@ -32,6 +32,11 @@ class VerificationAdmin(admin.ModelAdmin):
             return bool(super().has_change_permission(request, obj))
         return False
 
+    def change_view(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Show one verification, without the buttons that Django before 2.1 shows to readers."""
+        no_buttons = {"show_save": False, "show_save_and_continue": False}
+        return super().change_view(request, *args, **dict(kwargs, extra_context=no_buttons))
+
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         """Return False, because the bill is by certify_id."""
         return False
