@@ -17,7 +17,7 @@ from ..ledger.store import Ledger
 from ..lifecycle import STATES
 from ..params import check_certify_id
 from .options import json_option, verbose_option
-from .output import DONE, NOT_PASSED, Misuse, Output, standard_output
+from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
 _TITLES = {
     "missing_here": "missing here (billed, and nowhere in the ledger)",
@@ -38,17 +38,7 @@ def _open_ledger() -> Ledger:
             raise InvalidParameter("the file is not there")
         return ledger
     except InvalidParameter as error:
-        raise InvalidParameter(
-            "FACECERT_LEDGER must name the ledger: %s" % error, field="FACECERT_LEDGER"
-        )
-
-
-def _as_record(entry: Entry) -> Dict[str, Any]:
-    """Return a row's fields, with its times in ISO 8601, UTC."""
-    return {
-        name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
-        for name, value in entry._asdict().items()
-    }
+        raise InvalidParameter.about("FACECERT_LEDGER", "must name the ledger: %s" % error)
 
 
 @click.group(invoke_without_command=True)
@@ -78,15 +68,13 @@ def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> O
 
 def _filters(function: Any) -> Any:
     """Add the options --state, --since and --until; ``_filtered`` takes their values."""
-    for option in (
-        click.option("--until", metavar="DAY", callback=_day, help="The last day, China's time."),
-        click.option("--since", metavar="DAY", callback=_day,
-                     help="The first day, like 2026-10-01."),
-        click.option("--state", "states", type=click.Choice(STATES), multiple=True,
-                     help="Only this state. Can be repeated."),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    until = click.option("--until", metavar="DAY", callback=_day, help="The last day, in China.")
+    since = click.option("--since", metavar="DAY", callback=_day, help="The first: 2026-10-01.")
+    state = click.option(
+        "--state", "states", type=click.Choice(STATES), multiple=True,
+        help="Only this state. Can be repeated.",
+    )  # fmt: skip
+    return state(since(until(function)))
 
 
 def _filtered(
@@ -119,7 +107,7 @@ def export(form: str, **filters: Any) -> None:
     Example: facecert ledger export --since 2026-10-01 --until 2026-10-31 > october.csv
     """
     stream = standard_output()
-    records = map(_as_record, _filtered(**filters))
+    records = (plain(entry._asdict()) for entry in _filtered(**filters))
     if form == "csv":
         writer = csv.DictWriter(stream, Entry._fields, lineterminator="\n")
         writer.writeheader()
@@ -174,10 +162,9 @@ def import_bill(file: str, month: str, output: Output) -> int:
     lines = bill.count()
     words = ["The bill of %s has %d lines, %d of them new." % (month, lines, new)]
     for name, ids in lists.items():
-        words.append("%s: %d" % (_TITLES[name], len(ids)))
+        words += ["%s: %d" % (_TITLES[name], len(ids))]
         words += ["  %s" % one for one in ids[:_SHOWN]]
-        if len(ids) > _SHOWN:
-            words.append("  ... (--json shows all)")
+        words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
     output.show(dict(lists, month=month, lines=lines, new=new), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
 
@@ -195,13 +182,10 @@ def _show(entries: Iterable[Entry], output: Output) -> int:
     """Print the rows as they are read, and return how many there were."""
     count = 0
     for count, entry in enumerate(entries, 1):
+        sent_at = entry.sent_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")
         words = "%s  %-32s  %-7s  %s  %s" % (
-            entry.sent_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
-            entry.outer_order_no,
-            entry.state,
-            entry.certify_id or "-",
-            entry.code or "",
-        )
-        output.show(_as_record(entry), words.rstrip())
+            sent_at, entry.outer_order_no, entry.state, entry.certify_id or "-", entry.code or ""
+        )  # fmt: skip
+        output.show(entry._asdict(), words.rstrip())
     output.note("%d verifications, with times in China's time zone." % count)
     return count

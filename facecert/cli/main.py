@@ -121,10 +121,9 @@ def _unwritten(error: OSError, output: Output) -> int:
 
 
 @click.group(
-    cls=_Commands,
-    invoke_without_command=True,
+    cls=_Commands, invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
-)
+)  # fmt: skip
 @click.version_option(__version__, prog_name="facecert")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -151,10 +150,4 @@ def cli(ctx: click.Context) -> None:
 
 def run() -> None:
     """Run the command line of this process."""
-    try:
-        cli(prog_name="facecert")
-    except RuntimeError as error:
-        # click on Python 3.6 without a locale; its message says what to set.
-        if "ASCII" not in str(error):
-            raise
-        sys.exit(str(error))
+    cli(prog_name="facecert")

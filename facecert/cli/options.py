@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from functools import partial
 from typing import Optional
 
 import click
@@ -14,12 +15,7 @@ from .output import Misuse, Output
 
 
 def connect(scene_id: Optional[str] = None) -> Client:
-    """Return a client from the environment; ``scene_id`` overrides FACECERT_SCENE_ID.
-
-    Raises:
-        InvalidParameter: ``scene_id`` or a variable is malformed; ``field`` names it.
-        Misuse: there is no scene.
-    """
+    """Return a client from the environment; ``scene_id`` overrides FACECERT_SCENE_ID."""
     try:
         client = Client.from_environment()
     except InvalidParameter as error:
@@ -30,8 +26,8 @@ def connect(scene_id: Optional[str] = None) -> Client:
         client.scene_id = check_scene_id(scene_id)
     if client.scene_id is None:
         raise Misuse(
-            "Set FACECERT_SCENE_ID to your scene's number from the console. (init, query and wait"
-            " also accept --scene-id.)"
+            "Set FACECERT_SCENE_ID to the scene's number from the console, or use --scene-id (init,"
+            " query, wait)."
         )
     return client
 
@@ -49,23 +45,20 @@ def no_document_number(
 
 
 def _or_from_stdin(ctx: click.Context, argument: click.Parameter, value: str) -> str:
-    if value != "-":
-        return value
-    return (sys.stdin.readline() if sys.stdin else "").strip()
+    if value == "-":
+        value = sys.stdin.readline().strip() if sys.stdin else ""
+    return value
 
 
 def _log_to_stderr(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted:
         logger, handler = logging.getLogger("facecert"), logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        before = logger.level
+        ctx.call_on_close(partial(logger.setLevel, logger.level))
+        ctx.call_on_close(partial(logger.removeHandler, handler))
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-        ctx.call_on_close(lambda: logger.setLevel(before))
-        ctx.call_on_close(lambda: logger.removeHandler(handler))
 
-
-certify_id_argument = click.argument("certify_id", callback=no_document_number)
 
 #: CERTIFY_URL, or ``-`` for standard input.
 certify_url_argument = click.argument("certify_url", callback=_or_from_stdin)

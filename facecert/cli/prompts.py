@@ -31,10 +31,6 @@ def read() -> Tuple[str, str]:
 
     FACECERT_CERT_NAME and FACECERT_CERT_NO override one JSON object on standard input. On a
     terminal, prompts without echo ask for what is missing.
-
-    Raises:
-        InvalidParameter: a variable is not valid Unicode text; ``field`` is its name.
-        Misuse: name or number is missing. The message quotes nothing.
     """
     person = {
         field: check_text(variable, os.environ[variable])
@@ -47,7 +43,7 @@ def read() -> Tuple[str, str]:
     elif len(missing) == 1:
         raise Misuse("There is no terminal for a prompt. Set %s as well." % SOURCES[missing[0]][0])
     elif missing:
-        person = from_json(sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin else b"")
+        person = _from_json(sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin else b"")
     name, number = (
         Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
         for field in SOURCES
@@ -75,23 +71,14 @@ def ask(prompt: str) -> str:
     raise Misuse(problem)
 
 
-def from_json(data: bytes) -> Dict[str, str]:
-    """Read ``{"cert_name": "...", "cert_no": "..."}``, in UTF-8.
-
-    Raises:
-        Misuse: the data is something else.
-    """
+def _from_json(data: bytes) -> Dict[str, str]:
     try:
         person = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):  # they quote their input
-        person = None
-    if (
-        not isinstance(person, dict)
-        or set(person) != set(SOURCES)
-        or not all(isinstance(text, str) and text.strip() for text in person.values())
-    ):
-        raise Misuse(
-            "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
-            % ("is not a name and a number" if data else "is empty", SHAPE)
-        ) from None
-    return person
+        if set(person) == set(SOURCES) and all(text.strip() for text in person.values()):
+            return dict(person)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        pass  # not chained, because the error may quote its input
+    raise Misuse(
+        "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
+        % ("is not a name and a number" if data else "is empty", SHAPE)
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 import click
 
 from ..client import Client
-from ..errors import DependencyError, FacecertError, InvalidParameter
+from ..errors import DependencyError, InvalidParameter
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -54,7 +54,7 @@ def command(
     certify_id: Optional[str], batch: Optional[str], ledger_pending: bool, scene_id: Optional[str],
     output: Output, **batch_options: Any
 ) -> int:
-    """Ask whether the person passed; or about many persons.
+    """Ask whether the person passed; or query many ids.
 
     Exit code 0: passed. Exit code 1: not passed, or not yet: the service says the same for both
     until the verification's 30 minutes are over.
@@ -90,43 +90,34 @@ def _many(
 
     ids = _pending(client) if batch is None else read_ids(batch, batch_format)
     try:
-        with ResultsFile(path, form, resume=resume) as results:
-            with _bar(_count_lines(batch)) as on_line:
-                summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+        with ResultsFile(path, form, resume=resume) as results, _bar(batch) as on_line:
+            summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+        words = _in_words(summary, results.kept)
+        if path == "-":
+            output.note(words)
+        else:
+            names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
+            output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
+        if isinstance(summary.error, OSError):
+            raise Misuse("The file of ids cannot be read: %s." % summary.error.strerror)
+        if summary.error is not None:
+            raise summary.error
     except OutputFailed as error:
-        return _unwritten(error, output)
-    words = _in_words(summary, results.kept)
-    if path == "-":
-        output.note(words)
-    else:
-        names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
-        output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
-    failure, missing = summary.error, summary.failed + summary.invalid
-    if isinstance(failure, OutputFailed):
-        return _unwritten(failure, output)
-    if isinstance(failure, OSError):
-        raise Misuse("The file of ids cannot be read: %s." % failure.strerror)
-    if isinstance(failure, FacecertError):
-        return output.complain(failure)
-    if missing and not summary.interrupted:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
+            raise cause  # the standard output is closed: the main command reports it
+        return output.complain_in_words("OutputFailed", str(error), UNWRITTEN)
+    if summary.interrupted:
+        return INTERRUPTED
+    missing = summary.failed + summary.invalid
+    if missing:
         words = "%d ids have no answer; their lines say why." % missing
         return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
-    return INTERRUPTED if summary.interrupted else DONE
-
-
-def _unwritten(error: FacecertError, output: Output) -> int:
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
-        raise cause  # the standard output is closed: the main command reports it
-    return output.complain_in_words(type(error).__name__, str(error), UNWRITTEN)
+    return DONE
 
 
 def _pending(client: Client) -> "Iterator[FileId]":
-    """Yield the ids in the client's ledger whose outcome is not known.
-
-    Raises:
-        InvalidParameter: the client has no ledger.
-    """
+    """Yield the ids in the client's ledger whose outcome is not known."""
     from ..batch.ids import FileId
 
     # Not checked by class, because a batch from a file needs no SQLAlchemy.
@@ -135,14 +126,6 @@ def _pending(client: Client) -> "Iterator[FileId]":
         raise InvalidParameter.about("FACECERT_LEDGER", "is not set")
     for line, entry in enumerate(pending(), 1):
         yield FileId(str(entry.certify_id), entry.scene_id, line)
-
-
-def _count_lines(path: Optional[str]) -> Optional[int]:
-    """Return how many lines a file has; None for the standard input or no plain file."""
-    if path is None or path == "-" or not os.path.isfile(path):
-        return None
-    with open(path, "rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def _in_words(summary: "Summary", kept: int) -> str:
@@ -162,7 +145,7 @@ def _in_words(summary: "Summary", kept: int) -> str:
 
 
 @contextmanager
-def _bar(total: Optional[int]) -> "Iterator[Callable[[BatchItem, Summary], None]]":
+def _bar(path: Optional[str]) -> "Iterator[Callable[[BatchItem, Summary], None]]":
     """Show a progress bar with rate and time left on a terminal; yield what moves it."""
     if not is_terminal(sys.stderr):
         yield lambda item, summary: None
@@ -173,5 +156,9 @@ def _bar(total: Optional[int]) -> "Iterator[Callable[[BatchItem, Summary], None]
         raise DependencyError(
             "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
         ) from error
+    total = None
+    if path not in (None, "-") and os.path.isfile(path):
+        with open(path, "rb") as file:
+            total = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     with tqdm(total=total, unit="id", file=sys.stderr, dynamic_ncols=True) as bar:
         yield lambda item, summary: bar.update(summary.written + summary.skipped - bar.n)
