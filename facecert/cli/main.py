@@ -38,9 +38,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
         if cmd_name not in COMMANDS:
             return None
-        command = import_module("%s.%s" % (__package__, cmd_name)).command
-        command.name = cmd_name
-        return command  # type: ignore[no-any-return]
+        command: click.Command = import_module("%s.%s" % (__package__, cmd_name)).command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -14,10 +14,8 @@ from typing import Any, Dict, Mapping, Optional, TextIO
 
 import click
 
-from ..errors import (
-    UNKNOWN, ConnectionFailed, CredentialsError, DependencyError, FacecertError, InvalidParameter,
-    LedgerError, Throttled,
-)  # fmt: skip
+from .. import errors
+from ..errors import FacecertError
 from ..redact import UNPRINTABLE
 
 DONE = 0
@@ -104,13 +102,13 @@ def standard_output() -> TextIO:
 
 def exit_code(error: FacecertError) -> int:
     """Return the exit code of an error."""
-    if isinstance(error, InvalidParameter):
+    if isinstance(error, errors.InvalidParameter):
         return SETUP if error.field.startswith("FACECERT_") else USAGE
-    if isinstance(error, (CredentialsError, DependencyError, LedgerError)):
+    if isinstance(error, (errors.CredentialsError, errors.DependencyError, errors.LedgerError)):
         return SETUP
-    if error.outcome == UNKNOWN:
+    if error.outcome == errors.UNKNOWN:
         return OUTCOME_UNKNOWN
-    if isinstance(error, (ConnectionFailed, Throttled)):
+    if isinstance(error, (errors.ConnectionFailed, errors.Throttled)):
         return UNREACHABLE
     return REFUSED
 

@@ -22,9 +22,6 @@ SOURCES = {
 
 SHAPE = '{"cert_name": "...", "cert_no": "..."}'
 
-#: Bytes; a name and a number as ciphertext are far shorter.
-_LONGEST_INPUT = 65536
-
 
 def read() -> Tuple[str, str]:
     """Return name and number; SM2 ciphertext is returned as ``Ciphertext``.
@@ -43,7 +40,8 @@ def read() -> Tuple[str, str]:
     elif len(missing) == 1:
         raise Misuse("There is no terminal for a prompt. Set %s as well." % SOURCES[missing[0]][0])
     elif missing:
-        person = _from_json(sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin else b"")
+        # Two ciphertexts are far shorter than 65536 bytes.
+        person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
     name, number = (
         Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
         for field in SOURCES
@@ -52,16 +50,14 @@ def read() -> Tuple[str, str]:
 
 
 def ask(prompt: str) -> str:
-    """Ask on the terminal, without echo, until there is an input that is not blank.
-
-    ``click.prompt`` is not used, because it prints the prompt before it switches the echo off.
-    """
+    """Ask on the terminal, without echo, until there is an input that is not blank."""
     with warnings.catch_warnings():
         # Without this, getpass warns and then reads with echo.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             text = ""
             while not text.strip():
+                # Not click.prompt, which prints the prompt before it switches the echo off.
                 text = getpass.getpass(prompt + ": ")
             return text
         except getpass.GetPassWarning:

@@ -17,7 +17,6 @@ from .output import is_terminal
 
 if TYPE_CHECKING:  # otherwise imported when needed, so that a single query stays quick
     from ..batch.ids import FileId
-    from ..batch.many import BatchItem
     from ..batch.run import Summary
 
 PASSED = "passed"
@@ -92,7 +91,7 @@ def _many(
     try:
         with ResultsFile(path, form, resume=resume) as results, _bar(batch) as on_line:
             summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
-        words = _in_words(summary, results.kept)
+        words = _in_words(summary)
         if path == "-":
             output.note(words)
         else:
@@ -128,24 +127,19 @@ def _pending(client: Client) -> "Iterator[FileId]":
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 
 
-def _in_words(summary: "Summary", kept: int) -> str:
-    words = "%d answered (%d passed)" % (summary.answered, summary.passed)
-    for count, what in (
-        (summary.failed, "without an answer"),
-        (summary.invalid, "lines without an id"),
-        (summary.skipped, "skipped, as they had their line"),
-        (kept, "kept from the run before"),
-    ):
-        words += ", %d %s" % (count, what) if count else ""
+def _in_words(summary: "Summary") -> str:
+    words = "%d answered (%d passed), %d without an answer, %d lines without an id, %d skipped." % (
+        summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped
+    )  # fmt: skip
     if summary.interrupted:
-        words += "; interrupted: the same command with --resume goes on"
+        words += " Interrupted: the same command with --resume goes on."
     elif summary.failed:
-        words += "; the same command with --resume asks again where that may help"
-    return words + "."
+        words += " The same command with --resume queries again where that may help."
+    return words
 
 
 @contextmanager
-def _bar(path: Optional[str]) -> "Iterator[Callable[[BatchItem, Summary], None]]":
+def _bar(path: Optional[str]) -> Iterator[Callable[..., Any]]:
     """Show a progress bar with rate and time left on a terminal; yield what moves it."""
     if not is_terminal(sys.stderr):
         yield lambda item, summary: None

@@ -22,9 +22,7 @@ from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 PATIENCE = 5.0
 
 #: Seconds between the clocks: the gateway's limit (help.aliyun.com 48054), and NTP's failure.
-TOO_FAR_OFF = 900.0
-SUSPICIOUS = 60.0
-
+TOO_FAR_OFF, SUSPICIOUS = 900.0, 60.0
 SET_CLOCK = "timedatectl set-ntp true (for a container: on its host)"
 
 #: OpenSSL's X509_V_ERR codes (openssl-verification-options(1)).
@@ -79,10 +77,9 @@ def check_tls(case: Case) -> Iterator[Finding]:
     except FacecertError as error:
         yield failed("tls", error)
     else:
-        words = "no TLS, because the endpoint is http:// on this machine"
-        if case.endpoint.startswith("https://"):
-            words = "the certificate is valid by %s" % _authorities()
-        yield Finding("tls", OK, "HTTP %d for an empty, unsigned request; %s." % (status, words))
+        tls = case.endpoint.startswith("https://")
+        how = "the certificate is valid by %s" % _authorities() if tls else "no TLS for http://"
+        yield Finding("tls", OK, "HTTP %d for an empty, unsigned request; %s." % (status, how))
 
 
 def check_clock(case: Case) -> Iterator[Finding]:

@@ -36,9 +36,6 @@ _SIGNER = ("aliyunsdkcore.auth.signers.sts_token_signer", "aliyunsdkcore.request
 
 NEWEST_PYTHON = (3, 13)  # that facecert is tested with
 _INSTALL = "python -m pip install "
-_LEAVE_CORE = "python -m pip uninstall -y %s && %s--force-reinstall --no-deps %s" % (
-    CORE_V3, _INSTALL, CORE
-)  # fmt: skip
 
 
 def check_python(case: Case) -> Iterator[Finding]:
@@ -74,8 +71,13 @@ def check_packages(case: Case) -> Iterator[Finding]:
 
 def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     """Tell which distribution the files of ``aliyunsdkcore`` are from, and whether they work."""
-    on_disk, repair = _core_on_disk(), _LEAVE_CORE
-    known = on_disk or "(unknown version)"
+    repair = "python -m pip uninstall -y %s && " % CORE_V3
+    repair += _INSTALL + "--force-reinstall --no-deps " + CORE
+    # Read and not imported, because the import may fail.
+    file = _file("aliyunsdkcore")
+    text = pathlib.Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
+    match = re.search(r"""^__version__\s*=\s*["']([0-9A-Za-z.+-]+)["']""", text, re.M)
+    known = match.group(1) if match else "(unknown version)"
     if core and core_v3:
         owners = {core: CORE, core_v3: CORE_V3} if core != core_v3 else {}
         words = "%s %s and %s %s are both installed, as the same import package." % (
@@ -93,7 +95,7 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
         words = "%s %s alone is installed; it cannot be imported on Python 3.12 or later." % (
             CORE_V3, core_v3
         )  # fmt: skip
-    elif not core and not core_v3 and on_disk is None:
+    elif not core and not core_v3 and file is None:
         words = "Neither %s nor %s is installed, so no request can be signed." % (CORE, CORE_V3)
         repair = _INSTALL + CORE
     else:
@@ -110,14 +112,6 @@ def _import(module: str) -> Any:
             return importlib.import_module(module)
     except Exception:  # a broken package may raise anything
         return None
-
-
-def _core_on_disk() -> Optional[str]:
-    """Return ``aliyunsdkcore.__version__`` without importing it, because that may fail."""
-    file = _file("aliyunsdkcore")
-    text = pathlib.Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
-    match = re.search(r"""^__version__\s*=\s*["']([0-9A-Za-z.+-]+)["']""", text, re.M)
-    return match.group(1) if match else None
 
 
 def _file(module: str) -> Optional[str]:
