@@ -4,7 +4,7 @@ import re
 import secrets
 import time
 from contextlib import closing
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 import click
 
@@ -22,9 +22,8 @@ DEMO_PERSON = ("张三", "330103199001011234")
 @click.command()
 @click.option("--page", is_flag=True, help="Let you do the verification in a browser.")
 @click.option("--live", is_flag=True, help="Use Alibaba Cloud and the standard credential chain.")
-@click.option(
-    "--minutes", type=click.FloatRange(0, 30), default=30, help="How long to wait for the person."
-)
+@click.option("--minutes", type=click.FloatRange(0, 30), default=30,
+              help="How long to wait for the person.")
 @verbose_option
 def command(page: bool, live: bool, minutes: float) -> None:
     """Show one verification from init to query, step by step.
@@ -103,14 +102,11 @@ def _demo_live(minutes: float) -> None:
         _show_query(client, opened, 3)
 
 
-def _show_init(
-    client: Client, name: str, number: str, callback_url: Optional[str] = None
-) -> InitResult:
+def _show_init(client: Client, name: str, number: str, **more: Any) -> InitResult:
     _step(1, "Open a verification.")
-    shown = (mask_name(name), mask_number(number))
-    call = '   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""' % shown
-    click.echo(call + (", callback_url=...)" if callback_url else ")"))
-    opened = client.init(cert_name=name, cert_no=number, return_url="", callback_url=callback_url)
+    shown = (mask_name(name), mask_number(number), "".join(", %s=..." % name for name in more))
+    click.echo('   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""%s)' % shown)
+    opened = client.init(cert_name=name, cert_no=number, return_url="", **more)
     for field, remark in (
         ("certify_id", "store it: the bill is by this id"),
         ("outer_order_no", "made for you; or pass your own order number"),

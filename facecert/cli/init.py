@@ -30,15 +30,12 @@ class _Init(click.Command):
 
 @click.command(cls=_Init)
 @scene_option
-@click.option(
-    "--outer-order-no", metavar="NO", help="Your order number, never used before; default: random."
-)
+@click.option("--outer-order-no", metavar="NO",
+              help="Your order number, never used before; default: random.")
 @click.option("--return-url", metavar="URL", default="", help="Where the person goes afterwards.")
 @click.option("--callback-url", metavar="URL", help="https://... that the platform calls.")
-@click.option(
-    "--biz-code", type=click.Choice(BIZ_CODES), default="FACE", show_default=True,
-    help="FACE: mini-program, H5. FACE_SDK: iOS, Android.",
-)  # fmt: skip
+@click.option("--biz-code", type=click.Choice(BIZ_CODES), default="FACE", show_default=True,
+              help="FACE: mini-program, H5. FACE_SDK: iOS, Android.")
 @click.option("--encrypt/--no-encrypt", default=None, help="SM2; overrides FACECERT_ENCRYPT.")
 @json_option
 @verbose_option

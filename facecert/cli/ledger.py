@@ -26,8 +26,7 @@ _TITLES = {
     "never_finished_not_billed": "never finished, not billed",
 }
 
-#: How many ids of each list are shown in words. ``--json`` shows all.
-_SHOWN = 20
+_SHOWN = 20  # ids of each list in words; --json shows all
 
 
 def _open_ledger() -> Ledger:
@@ -67,19 +66,17 @@ def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> O
 
 
 def _filters(function: Any) -> Any:
-    """Add the options --state, --since and --until; ``_filtered`` takes their values."""
-    until = click.option("--until", metavar="DAY", callback=_day, help="The last day, in China.")
-    since = click.option("--since", metavar="DAY", callback=_day, help="The first: 2026-10-01.")
-    state = click.option(
-        "--state", "states", type=click.Choice(STATES), multiple=True,
-        help="Only this state. Can be repeated.",
-    )  # fmt: skip
+    """Add the options whose values ``_filtered`` takes."""
+    until = click.option("--until", metavar="DAY", callback=_day,
+                         help="The last day, China's time.")
+    since = click.option("--since", metavar="DAY", callback=_day,
+                         help="The first day, like 2026-10-01.")
+    state = click.option("--state", "states", type=click.Choice(STATES), multiple=True,
+                         help="Only this state. Can be repeated.")
     return state(since(until(function)))
 
 
-def _filtered(
-    states: Iterable[str], since: Optional[datetime], until: Optional[datetime]
-) -> Iterator[Entry]:
+def _filtered(states: Iterable[str], since: Any, until: Any) -> Iterator[Entry]:
     end = until and until + timedelta(days=1)
     return _open_ledger().entries(states=list(states) or STATES, since=since, until=end)
 
@@ -99,7 +96,7 @@ def list_(output: Output, **filters: Any) -> None:
 @command.command()
 @_filters
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv",
-              show_default=True, help="The output format.")  # fmt: skip
+              show_default=True, help="The output format.")
 @verbose_option
 def export(form: str, **filters: Any) -> None:
     """Write the verifications to standard output, with all fields.

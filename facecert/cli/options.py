@@ -4,7 +4,7 @@ import logging
 import re
 import sys
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import click
 
@@ -32,9 +32,7 @@ def connect(scene_id: Optional[str] = None) -> Client:
     return client
 
 
-def no_document_number(
-    ctx: click.Context, argument: click.Parameter, value: Optional[str]
-) -> Optional[str]:
+def no_document_number(ctx: click.Context, argument: click.Parameter, value: Any) -> Any:
     """Refuse a CERTIFY_ID that looks like a document number."""
     if value and re.fullmatch("[0-9]{17}[0-9Xx]", value):
         raise Misuse(
@@ -63,17 +61,14 @@ def _log_to_stderr(ctx: click.Context, option: click.Parameter, wanted: bool) ->
 #: CERTIFY_URL, or ``-`` for standard input.
 certify_url_argument = click.argument("certify_url", callback=_or_from_stdin)
 
-scene_option = click.option(
-    "--scene-id", metavar="DIGITS", help="The scene; overrides FACECERT_SCENE_ID."
-)
+scene_option = click.option("--scene-id", metavar="DIGITS",
+                            help="The scene; overrides FACECERT_SCENE_ID.")
 
 #: The command gets an ``Output`` as ``output``.
 json_option = click.option(
     "--json", "output", is_flag=True, callback=lambda ctx, option, asked: Output(bool(asked)),
-    help="Print JSON, errors too. Without a terminal, results are always JSON.",
-)  # fmt: skip
+    help="Print JSON, errors too. Without a terminal, results are always JSON.")
 
 verbose_option = click.option(
     "--verbose", is_flag=True, is_eager=True, expose_value=False, callback=_log_to_stderr,
-    help="Print facecert's log on standard error; it holds no personal data.",
-)  # fmt: skip
+    help="Print facecert's log on standard error; it holds no personal data.")

@@ -14,11 +14,8 @@ from ..crypto.sm2 import Ciphertext, is_ciphertext
 from ..identity import check_text
 from .output import Misuse, is_terminal
 
-#: Argument of ``init`` -> (environment variable, prompt).
-SOURCES = {
-    "cert_name": ("FACECERT_CERT_NAME", "Name"),
-    "cert_no": ("FACECERT_CERT_NO", "Document number"),
-}
+#: Argument of ``init`` -> prompt. The environment variable is ``FACECERT_`` and the argument.
+PROMPTS = {"cert_name": "Name", "cert_no": "Document number"}
 
 SHAPE = '{"cert_name": "...", "cert_no": "..."}'
 
@@ -29,22 +26,23 @@ def read() -> Tuple[str, str]:
     FACECERT_CERT_NAME and FACECERT_CERT_NO override one JSON object on standard input. On a
     terminal, prompts without echo ask for what is missing.
     """
-    person = {
-        field: check_text(variable, os.environ[variable])
-        for field, (variable, _) in SOURCES.items()
-        if os.environ.get(variable, "").strip()
-    }
-    missing = [field for field in SOURCES if field not in person]
+    person = {}
+    for field in PROMPTS:
+        variable = "FACECERT_%s" % field.upper()
+        if os.environ.get(variable, "").strip():
+            person[field] = check_text(variable, os.environ[variable])
+    missing = [field for field in PROMPTS if field not in person]
     if missing and is_terminal(sys.stdin):
-        person.update({field: ask(SOURCES[field][1]) for field in missing})
+        person.update({field: ask(PROMPTS[field]) for field in missing})
     elif len(missing) == 1:
-        raise Misuse("There is no terminal for a prompt. Set %s as well." % SOURCES[missing[0]][0])
+        variable = "FACECERT_%s" % missing[0].upper()
+        raise Misuse("There is no terminal for a prompt. Set %s as well." % variable)
     elif missing:
         # Two ciphertexts are far shorter than 65536 bytes.
         person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
     name, number = (
         Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
-        for field in SOURCES
+        for field in PROMPTS
     )
     return name, number
 
@@ -70,7 +68,7 @@ def ask(prompt: str) -> str:
 def _from_json(data: bytes) -> Dict[str, str]:
     try:
         person = json.loads(data.decode("utf-8-sig"))
-        if set(person) == set(SOURCES) and all(text.strip() for text in person.values()):
+        if set(person) == set(PROMPTS) and all(text.strip() for text in person.values()):
             return dict(person)
     except (AttributeError, TypeError, ValueError, RecursionError):
         pass  # not chained, because the error may quote its input

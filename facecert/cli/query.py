@@ -32,20 +32,14 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
 @click.argument("certify_id", required=False, callback=no_document_number)
 @click.option("--batch", metavar="FILE", help="Query every id in a file; - is standard input.")
 @click.option("--ledger-pending", is_flag=True, help="Query what the ledger has no outcome of.")
-@click.option(
-    "--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
-    help="What FILE is; else by its suffix or first line.",
-)  # fmt: skip
+@click.option("--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
+              help="What FILE is; else by its suffix or first line.")
 @click.option("--output", "path", metavar="FILE", default="-", help="Where the results go.")
-@click.option(
-    "--output-format", "form", type=click.Choice(["jsonl", "csv"]),
-    help="How they are written; else by the suffix, or JSONL.",
-)  # fmt: skip
+@click.option("--output-format", "form", type=click.Choice(["jsonl", "csv"]),
+              help="How they are written; else by the suffix, or JSONL.")
 @click.option("--resume", is_flag=True, help="Continue the --output of an earlier run.")
-@click.option(
-    "--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
-    help="Requests a second, retries included; the service takes 50 from an account.",
-)  # fmt: skip
+@click.option("--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
+              help="Requests a second, retries included; the service takes 50 from an account.")
 @scene_option
 @json_option
 @verbose_option

@@ -58,14 +58,10 @@ def _moment(ctx: click.Context, option: click.Parameter, value: Optional[str]) -
 @click.command()
 @click.argument("certify_id", callback=no_document_number)
 @scene_option
-@click.option(
-    "--minutes", type=click.FloatRange(min=0), default=35, show_default=True,
-    help="Wait no longer than this.",
-)  # fmt: skip
-@click.option(
-    "--expires-at", metavar="TIME", callback=_moment,
-    help="As init printed it; default: 30 minutes from now.",
-)  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(min=0), default=35, show_default=True,
+              help="Wait no longer than this.")
+@click.option("--expires-at", metavar="TIME", callback=_moment,
+              help="As init printed it; default: 30 minutes from now.")
 @json_option
 @verbose_option
 def command(

@@ -9,9 +9,7 @@ from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 from .. import settings
 from ..errors import FacecertError
 
-OK = "ok"
-WARNING = "warning"
-PROBLEM = "problem"
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 Result = TypeVar("Result")
 

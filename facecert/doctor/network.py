@@ -26,8 +26,7 @@ TOO_FAR_OFF, SUSPICIOUS = 900.0, 60.0
 SET_CLOCK = "timedatectl set-ntp true (for a container: on its host)"
 
 #: OpenSSL's X509_V_ERR codes (openssl-verification-options(1)).
-_OUT_OF_TIME = (9, 10)
-_OTHER_NAME = (62, 64)
+_OUT_OF_TIME, _OTHER_NAME = (9, 10), (62, 64)
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 
 

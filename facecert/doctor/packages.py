@@ -20,10 +20,9 @@ CORE_V3 = "aliyun-python-sdk-core-v3"
 
 #: What facecert needs beside either core: distribution -> import package.
 NEEDED = {
-    "aliyun-python-sdk-saf": "aliyunsdksaf",
+    "aliyun-python-sdk-saf": "aliyunsdksaf", "gmssl": "gmssl",
     "alibabacloud-credentials": "alibabacloud_credentials",
-    "gmssl": "gmssl",
-}
+}  # fmt: skip
 
 #: Distribution -> the extra that needs it.
 EXTRAS = {
