@@ -14,8 +14,6 @@ from .options import verbose_option
 def command(shell: str) -> None:
     """Print the script that completes commands and options.
 
-    It needs click 8.0 or newer.
-
     \b
     bash (4.4 or newer), in ~/.bashrc:  source <(facecert completion bash)
     zsh, in ~/.zshrc, after compinit:   source <(facecert completion zsh)
@@ -26,9 +24,8 @@ def command(shell: str) -> None:
     try:
         from click import shell_completion
     except ImportError as error:  # click 7, as Flask 1.1 needs it
-        raise DependencyError(
-            "Completion needs click 8.0 or newer. Try: python -m pip install 'click>=8.0'"
-        ) from error
+        text = "Completion needs click 8.0 or newer. Try: python -m pip install 'click>=8.0'"
+        raise DependencyError(text) from error
     kind: Any = shell_completion.get_completion_class(shell)
     group = click.get_current_context().find_root().command
     # Not source() of the shell's own class: bash's runs the bash in PATH to check its version.

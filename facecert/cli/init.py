@@ -22,10 +22,10 @@ class _Init(click.Command):
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         try:
             return super().parse_args(ctx, args)
-        except (click.BadParameter, click.BadOptionUsage):
-            raise  # about one of its own options
-        except click.UsageError:
-            raise Misuse(_REFUSED, ctx) from None
+        except click.UsageError as error:
+            if isinstance(error, (click.BadParameter, click.BadOptionUsage)):
+                raise  # about one of its own options
+        raise Misuse(_REFUSED, ctx)
 
 
 @click.command(cls=_Init)

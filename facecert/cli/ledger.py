@@ -25,7 +25,6 @@ _TITLES = {
     "never_finished_billed": "never finished, but billed",
     "never_finished_not_billed": "never finished, not billed",
 }
-
 _SHOWN = 20  # ids of each list in words; --json shows all
 
 

@@ -16,7 +16,6 @@ from .output import Misuse, is_terminal
 
 #: Argument of ``init`` -> prompt. The environment variable is ``FACECERT_`` and the argument.
 PROMPTS = {"cert_name": "Name", "cert_no": "Document number"}
-
 SHAPE = '{"cert_name": "...", "cert_no": "..."}'
 
 
@@ -40,11 +39,10 @@ def read() -> Tuple[str, str]:
     elif missing:
         # Two ciphertexts are far shorter than 65536 bytes.
         person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
-    name, number = (
-        Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
-        for field in PROMPTS
-    )
-    return name, number
+    for field, text in person.items():
+        if is_ciphertext(text):
+            person[field] = Ciphertext(text)
+    return person["cert_name"], person["cert_no"]
 
 
 def ask(prompt: str) -> str:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:  # otherwise imported when needed, so that a single query stay
     from ..batch.ids import FileId
     from ..batch.run import Summary
 
-PASSED = "passed"
-NOT_YET = "not passed (or not yet)"
+PASSED, NOT_YET = "passed", "not passed (or not yet)"
 
 
 def as_result(answer: QueryResult) -> Dict[str, Any]:
@@ -100,13 +99,11 @@ def _many(
         if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
             raise cause  # the standard output is closed: the main command reports it
         return output.complain_in_words("OutputFailed", str(error), UNWRITTEN)
-    if summary.interrupted:
-        return INTERRUPTED
     missing = summary.failed + summary.invalid
-    if missing:
+    if missing and not summary.interrupted:
         words = "%d ids have no answer; their lines say why." % missing
         return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
-    return DONE
+    return INTERRUPTED if summary.interrupted else DONE
 
 
 def _pending(client: Client) -> "Iterator[FileId]":
@@ -141,9 +138,8 @@ def _bar(path: Optional[str]) -> Iterator[Callable[..., Any]]:
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise DependencyError(
-            "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
-        ) from error
+        text = "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
+        raise DependencyError(text) from error
     total = None
     if path not in (None, "-") and os.path.isfile(path):
         with open(path, "rb") as file:

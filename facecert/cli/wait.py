@@ -27,8 +27,7 @@ def poll(
     """
     end, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
-        last = time.monotonic() >= end
-        retry_after = 0.0
+        last, retry_after = time.monotonic() >= end, 0.0
         try:
             answer = query()
             if last or decided(answer):

@@ -74,8 +74,7 @@ def check_credentials(case: Case) -> Iterator[Finding]:
         mask_number(key), snapshot.source or "unnamed", "with an" if token else "no"
     )  # fmt: skip
     if key.startswith("STS.") and token is None:
-        words += " The AccessKey is temporary and its token is missing: it is not set, or the"
-        words += " installed alibabacloud-credentials is too old to read it."
+        words += " The key is temporary, but its token is missing or the package cannot read it."
         repair = "set %s, and: python -m pip install --upgrade alibabacloud-credentials" % TOKEN
         yield Finding("credentials", PROBLEM, words, repair)
     else:

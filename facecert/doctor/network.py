@@ -20,7 +20,6 @@ from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 
 #: Seconds for each name and each connection.
 PATIENCE = 5.0
-
 #: Seconds between the clocks: the gateway's limit (help.aliyun.com 48054), and NTP's failure.
 TOO_FAR_OFF, SUSPICIOUS = 900.0, 60.0
 SET_CLOCK = "timedatectl set-ntp true (for a container: on its host)"
@@ -93,9 +92,8 @@ def check_clock(case: Case) -> Iterator[Finding]:
     if ahead is None:
         yield Finding("clock", WARNING, "Not compared: the response has no Date.")
         return
-    words = "This machine's clock is %d seconds %s the endpoint's." % (
-        abs(ahead), "behind" if ahead < 0 else "ahead of"
-    )  # fmt: skip
+    side = "behind" if ahead < 0 else "ahead of"
+    words = "This machine's clock is %d seconds %s the endpoint's." % (abs(ahead), side)
     if abs(ahead) > TOO_FAR_OFF:
         words += " The gateway refuses every request (InvalidTimeStamp.Expired, ClockSkew)."
         yield Finding("clock", PROBLEM, words, SET_CLOCK)
@@ -144,8 +142,7 @@ def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
     elif code is None or code in _UNKNOWN_AUTHORITY:
         words = "is signed by no authority in %s: a proxy intercepts TLS, or the bundle is"
         words = words % _authorities() + " incomplete. No request was sent."
-        repair = "if the proxy may intercept: put its authority's certificate into a bundle (PEM)"
-        repair += " and name the bundle in ALIBABA_CLOUD_CA_BUNDLE"
+        repair = "if the proxy may intercept: name its CA bundle in ALIBABA_CLOUD_CA_BUNDLE"
     else:
         words = "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
         repair = "have the owner of the certificate issue a correct one"

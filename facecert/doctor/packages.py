@@ -79,9 +79,8 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     known = match.group(1) if match else "(unknown version)"
     if core and core_v3:
         owners = {core: CORE, core_v3: CORE_V3} if core != core_v3 else {}
-        words = "%s %s and %s %s are both installed, as the same import package." % (
-            CORE, core, CORE_V3, core_v3
-        )  # fmt: skip
+        names = (CORE, core, CORE_V3, core_v3)
+        words = "%s %s and %s %s are both installed, as the same import package." % names
         words += " On disk is %s of %s, " % (known, owners.get(known, "unknown distribution"))
         if signs:
             words += "and it can be imported. It works until pip uninstalls or updates one of them."
@@ -91,15 +90,13 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     elif signs:
         return Finding("packages", OK, "aliyunsdkcore %s can be imported." % known)
     elif core_v3 and sys.version_info >= (3, 12):
-        words = "%s %s alone is installed; it cannot be imported on Python 3.12 or later." % (
-            CORE_V3, core_v3
-        )  # fmt: skip
+        words = CORE_V3 + " alone is installed; it cannot be imported on Python 3.12 or later."
     elif not core and not core_v3 and file is None:
         words = "Neither %s nor %s is installed, so no request can be signed." % (CORE, CORE_V3)
         repair = _INSTALL + CORE
     else:
-        words = "aliyunsdkcore %s is on disk and cannot be imported: files are missing, or mixed."
-        words %= known
+        words = "aliyunsdkcore " + known
+        words += " is on disk and cannot be imported: files are missing, or mixed."
     return Finding("packages", PROBLEM, words, repair)
 
 
