@@ -158,8 +158,7 @@ def import_bill(file: str, month: str, output: Output) -> int:
     lines = bill.count()
     words = ["The bill of %s has %d lines, %d of them new." % (month, lines, new)]
     for name, ids in lists.items():
-        words += ["%s: %d" % (_TITLES[name], len(ids))]
-        words += ["  %s" % one for one in ids[:_SHOWN]]
+        words += ["%s: %d" % (_TITLES[name], len(ids))] + ["  %s" % one for one in ids[:_SHOWN]]
         words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
     output.show(dict(lists, month=month, lines=lines, new=new), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
