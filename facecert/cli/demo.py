@@ -4,16 +4,16 @@ import re
 import secrets
 import time
 from contextlib import closing
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List
 
 import click
 
 from ..client import Client
-from ..errors import FacecertError
 from ..redact import mask_name, mask_number
 from ..results import InitResult
 from . import prompts
 from .options import connect, verbose_option
+from .wait import poll
 
 #: An invented person: the number's last digit is not the checksum of the others.
 DEMO_PERSON = ("张三", "330103199001011234")
@@ -22,9 +22,8 @@ DEMO_PERSON = ("张三", "330103199001011234")
 @click.command()
 @click.option("--page", is_flag=True, help="Let you do the verification in a browser.")
 @click.option("--live", is_flag=True, help="Use Alibaba Cloud and the standard credential chain.")
-@click.option(
-    "--minutes", type=click.FloatRange(0, 30), default=30, help="How long to wait for the person."
-)
+@click.option("--minutes", type=click.FloatRange(0, 30), default=30,
+              help="How long to wait for the person.")
 @verbose_option
 def command(page: bool, live: bool, minutes: float) -> None:
     """Show one verification from init to query, step by step.
@@ -50,7 +49,6 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
     called: List[str] = []
 
     def app(environ: Dict[str, Any], start_response: Any) -> List[bytes]:
-        """Stand in for your web app: one callback URL."""
         called.append("%(PATH_INFO)s?%(QUERY_STRING)s" % environ)
         start_response("200 OK", [("Content-Length", "0")])
         return []
@@ -63,7 +61,10 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
         if page:
             _step(2, "The person opens certify_url. You are the person: open it in a browser.")
             click.echo("   %s" % opened.certify_url)
-            if not _wait(lambda: sandbox.is_submitted(opened.certify_id), minutes):
+            end = time.monotonic() + minutes * 60
+            while not sandbox.is_submitted(opened.certify_id) and time.monotonic() < end:
+                time.sleep(1)
+            if not sandbox.is_submitted(opened.certify_id):
                 click.echo("   Not submitted in time; query says so.")
         else:
             _step(2, "The person opens certify_url. Here the sandbox does it instead.")
@@ -91,30 +92,21 @@ def _demo_live(minutes: float) -> None:
         click.echo("   %s" % opened.certify_url)
         click.echo("   Waiting for a pass. A failure looks like no submission: Ctrl-C ends it.")
         try:
-            _wait(lambda: _passed(client, opened.certify_id), minutes)
+            poll(
+                lambda: client.query(opened.certify_id), seconds=minutes * 60,
+                decided=lambda answer: answer.passed,
+                report=lambda error: click.echo("   %s: %s" % (type(error).__name__, error)),
+            )  # fmt: skip
         except KeyboardInterrupt:
             click.echo("   interrupted")
         _show_query(client, opened, 3)
 
 
-def _passed(client: Client, certify_id: str) -> bool:
-    try:
-        return client.query(certify_id).passed
-    except FacecertError as error:
-        if not error.retryable:
-            raise
-        click.echo("   %s: %s" % (type(error).__name__, error))
-        return False
-
-
-def _show_init(
-    client: Client, name: str, number: str, callback_url: Optional[str] = None
-) -> InitResult:
+def _show_init(client: Client, name: str, number: str, **more: Any) -> InitResult:
     _step(1, "Open a verification.")
-    shown = (mask_name(name), mask_number(number))
-    call = '   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""' % shown
-    click.echo(call + (", callback_url=...)" if callback_url else ")"))
-    opened = client.init(cert_name=name, cert_no=number, return_url="", callback_url=callback_url)
+    shown = (mask_name(name), mask_number(number), "".join(", %s=..." % name for name in more))
+    click.echo('   opened = facecert.init(cert_name="%s", cert_no="%s", return_url=""%s)' % shown)
+    opened = client.init(cert_name=name, cert_no=number, return_url="", **more)
     for field, remark in (
         ("certify_id", "store it: the bill is by this id"),
         ("outer_order_no", "made for you; or pass your own order number"),
@@ -122,8 +114,7 @@ def _show_init(
         ("expires_at", "in 30 minutes"),
         ("request_id", "for Alibaba Cloud's support"),
     ):
-        click.echo("   opened.%-15s # %s" % (field, remark))
-        click.echo("       %s" % getattr(opened, field))
+        click.echo("   opened.%-15s # %s\n       %s" % (field, remark, getattr(opened, field)))
     return opened
 
 
@@ -132,19 +123,8 @@ def _show_query(client: Client, opened: InitResult, step: int) -> None:
     click.echo("   answer = facecert.query(opened.certify_id)")
     passed = client.query(opened.certify_id).passed
     remark = "the person passed" if passed else "failed, or not done yet"
-    click.echo("   answer.passed          # %s" % remark)
-    click.echo("       %s" % passed)
+    click.echo("   answer.passed          # %s\n       %s" % (remark, passed))
 
 
 def _step(number: int, text: str) -> None:
     click.echo("\n%s" % click.style("%d. %s" % (number, text), bold=True))
-
-
-def _wait(done: Callable[[], bool], minutes: float) -> bool:
-    """Check every two seconds until ``done`` returns True or the time is over."""
-    end = time.monotonic() + minutes * 60
-    while not done():
-        if time.monotonic() >= end:
-            return False
-        time.sleep(min(2.0, max(0.0, end - time.monotonic())))
-    return True

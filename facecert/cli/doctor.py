@@ -3,17 +3,16 @@
 import click
 
 from ..doctor import checks
-from ..doctor.finding import OK, PROBLEM, Finding
+from ..doctor.finding import OK, PROBLEM, WARNING
 from .options import json_option, verbose_option
 from .output import DONE, SETUP, Output
 
-_COLOURS = {OK: "green", PROBLEM: "red"}
+_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
 
 
 @click.command()
-@click.option(
-    "--call", is_flag=True, help="Also make one signed query about an unknown verification."
-)
+@click.option("--call", is_flag=True,
+              help="Also make one signed query about an unknown verification.")
 @json_option
 @verbose_option
 def command(call: bool, output: Output) -> int:
@@ -31,14 +30,10 @@ def command(call: bool, output: Output) -> int:
     problems = 0
     for finding in checks.examine(call=call):
         problems += finding.verdict == PROBLEM
-        output.show(finding._asdict(), _words(finding))
+        verdict = click.style("%-7s" % finding.verdict, fg=_COLOURS[finding.verdict])
+        words = "%s  %-11s  %s" % (verdict, finding.subject, finding.words)
+        if finding.repair:
+            words += "\n%s-> %s" % (" " * 22, finding.repair)
+        output.show(finding._asdict(), words)
     output.note("%d problems found." % problems if problems else "No problem found.")
     return SETUP if problems else DONE
-
-
-def _words(finding: Finding) -> str:
-    verdict = click.style("%-7s" % finding.verdict, fg=_COLOURS.get(finding.verdict, "yellow"))
-    words = "%s  %-11s  %s" % (verdict, finding.subject, finding.words)
-    if finding.repair:
-        words += "\n%s-> %s" % (" " * 22, finding.repair)
-    return words

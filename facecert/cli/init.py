@@ -10,10 +10,9 @@ from .options import connect, json_option, scene_option, verbose_option
 from .output import Misuse, Output
 
 _REFUSED = (
-    "init has no such option or argument. Everyone who lists processes can read a name or a number"
-    " on the command line, and the shell stores it in its history. Nothing was sent, and this"
-    " message does not repeat what was typed. If it was a name or a number, consider it disclosed,"
-    " and remove it from the history. See facecert init --help for the ways to give them."
+    "init has no such option or argument. Nothing was sent, and this message does not repeat what"
+    " was typed. If it was a name or a number, consider it disclosed, because everyone who lists"
+    " processes can read it, and remove it from the shell's history. See facecert init --help."
 )
 
 
@@ -23,30 +22,24 @@ class _Init(click.Command):
     def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
         try:
             return super().parse_args(ctx, args)
-        except (click.BadParameter, click.BadOptionUsage):
-            raise  # about one of its own options
-        except click.UsageError:
-            pass
+        except click.UsageError as error:
+            if isinstance(error, (click.BadParameter, click.BadOptionUsage)):
+                raise  # about one of its own options
         raise Misuse(_REFUSED, ctx)
 
 
 @click.command(cls=_Init)
 @scene_option
-@click.option(
-    "--outer-order-no", metavar="NO", help="Your order number, never used before; default: random."
-)
+@click.option("--outer-order-no", metavar="NO",
+              help="Your order number, never used before; default: random.")
 @click.option("--return-url", metavar="URL", default="", help="Where the person goes afterwards.")
 @click.option("--callback-url", metavar="URL", help="https://... that the platform calls.")
-@click.option(
-    "--biz-code", type=click.Choice(BIZ_CODES), default="FACE", show_default=True,
-    help="FACE: mini-program, H5. FACE_SDK: iOS, Android.",
-)  # fmt: skip
+@click.option("--biz-code", type=click.Choice(BIZ_CODES), default="FACE", show_default=True,
+              help="FACE: mini-program, H5. FACE_SDK: iOS, Android.")
 @click.option("--encrypt/--no-encrypt", default=None, help="SM2; overrides FACECERT_ENCRYPT.")
 @json_option
 @verbose_option
-def command(
-    output: Output, scene_id: Optional[str], encrypt: Optional[bool], **arguments: Any
-) -> None:
+def command(output: Output, scene_id: Optional[str], **arguments: Any) -> None:
     """Open a verification; it may cost money.
 
     init asks for name and number without echo. A program gives one JSON object on standard input,
@@ -61,12 +54,10 @@ def command(
     """
     with connect(scene_id) as client:
         name, number = prompts.read()
-        opened = client.init(cert_name=name, cert_no=number, encrypt=encrypt, **arguments)
+        opened = client.init(cert_name=name, cert_no=number, **arguments)
     fields = ("certify_id", "outer_order_no", "certify_url", "expires_at", "request_id")
-    result = {name: getattr(opened, name) for name in fields}
-    result["expires_at"] = opened.expires_at.isoformat(timespec="seconds")
     try:
-        output.show(result)
+        output.show({name: getattr(opened, name) for name in fields})
     except OSError:
         # The verification will be billed, so a closed pipe or a full disk must not lose its id.
         click.echo("The verification is open: certify_id %s" % opened.certify_id, err=True)

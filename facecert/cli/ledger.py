@@ -10,14 +10,14 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional
 import click
 
 from ..batch.ids import read_ids
-from ..errors import InvalidParameter
+from ..errors import InvalidParameter, invalid
 from ..ledger.bill import CHINA, Bill
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import STATES
 from ..params import check_certify_id
 from .options import json_option, verbose_option
-from .output import DONE, NOT_PASSED, Misuse, Output, standard_output
+from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
 _TITLES = {
     "missing_here": "missing here (billed, and nowhere in the ledger)",
@@ -25,9 +25,7 @@ _TITLES = {
     "never_finished_billed": "never finished, but billed",
     "never_finished_not_billed": "never finished, not billed",
 }
-
-#: How many ids of each list are shown in words. ``--json`` shows all.
-_SHOWN = 20
+_SHOWN = 20  # ids of each list in words; --json shows all
 
 
 def _open_ledger() -> Ledger:
@@ -38,17 +36,7 @@ def _open_ledger() -> Ledger:
             raise InvalidParameter("the file is not there")
         return ledger
     except InvalidParameter as error:
-        raise InvalidParameter(
-            "FACECERT_LEDGER must name the ledger: %s" % error, field="FACECERT_LEDGER"
-        )
-
-
-def _as_record(entry: Entry) -> Dict[str, Any]:
-    """Return a row's fields, with its times in ISO 8601, UTC."""
-    return {
-        name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
-        for name, value in entry._asdict().items()
-    }
+        raise invalid("FACECERT_LEDGER", "must name the ledger: %s" % error)
 
 
 @click.group(invoke_without_command=True)
@@ -77,21 +65,17 @@ def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> O
 
 
 def _filters(function: Any) -> Any:
-    """Add the options --state, --since and --until; ``_filtered`` takes their values."""
-    for option in (
-        click.option("--until", metavar="DAY", callback=_day, help="The last day, China's time."),
-        click.option("--since", metavar="DAY", callback=_day,
-                     help="The first day, like 2026-10-01."),
-        click.option("--state", "states", type=click.Choice(STATES), multiple=True,
-                     help="Only this state. Can be repeated."),
-    ):  # fmt: skip
-        function = option(function)
-    return function
+    """Add the options whose values ``_filtered`` takes."""
+    until = click.option("--until", metavar="DAY", callback=_day,
+                         help="The last day, China's time.")
+    since = click.option("--since", metavar="DAY", callback=_day,
+                         help="The first day, like 2026-10-01.")
+    state = click.option("--state", "states", type=click.Choice(STATES), multiple=True,
+                         help="Only this state. Can be repeated.")
+    return state(since(until(function)))
 
 
-def _filtered(
-    states: Iterable[str], since: Optional[datetime], until: Optional[datetime]
-) -> Iterator[Entry]:
+def _filtered(states: Iterable[str], since: Any, until: Any) -> Iterator[Entry]:
     end = until and until + timedelta(days=1)
     return _open_ledger().entries(states=list(states) or STATES, since=since, until=end)
 
@@ -111,7 +95,7 @@ def list_(output: Output, **filters: Any) -> None:
 @command.command()
 @_filters
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv",
-              show_default=True, help="The output format.")  # fmt: skip
+              show_default=True, help="The output format.")
 @verbose_option
 def export(form: str, **filters: Any) -> None:
     """Write the verifications to standard output, with all fields.
@@ -119,7 +103,7 @@ def export(form: str, **filters: Any) -> None:
     Example: facecert ledger export --since 2026-10-01 --until 2026-10-31 > october.csv
     """
     stream = standard_output()
-    records = map(_as_record, _filtered(**filters))
+    records = (plain(entry._asdict()) for entry in _filtered(**filters))
     if form == "csv":
         writer = csv.DictWriter(stream, Entry._fields, lineterminator="\n")
         writer.writeheader()
@@ -174,10 +158,8 @@ def import_bill(file: str, month: str, output: Output) -> int:
     lines = bill.count()
     words = ["The bill of %s has %d lines, %d of them new." % (month, lines, new)]
     for name, ids in lists.items():
-        words.append("%s: %d" % (_TITLES[name], len(ids)))
-        words += ["  %s" % one for one in ids[:_SHOWN]]
-        if len(ids) > _SHOWN:
-            words.append("  ... (--json shows all)")
+        words += ["%s: %d" % (_TITLES[name], len(ids))] + ["  %s" % one for one in ids[:_SHOWN]]
+        words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
     output.show(dict(lists, month=month, lines=lines, new=new), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
 
@@ -195,13 +177,10 @@ def _show(entries: Iterable[Entry], output: Output) -> int:
     """Print the rows as they are read, and return how many there were."""
     count = 0
     for count, entry in enumerate(entries, 1):
+        sent_at = entry.sent_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S")
         words = "%s  %-32s  %-7s  %s  %s" % (
-            entry.sent_at.astimezone(CHINA).strftime("%Y-%m-%d %H:%M:%S"),
-            entry.outer_order_no,
-            entry.state,
-            entry.certify_id or "-",
-            entry.code or "",
-        )
-        output.show(_as_record(entry), words.rstrip())
+            sent_at, entry.outer_order_no, entry.state, entry.certify_id or "-", entry.code or ""
+        )  # fmt: skip
+        output.show(entry._asdict(), words.rstrip())
     output.note("%d verifications, with times in China's time zone." % count)
     return count

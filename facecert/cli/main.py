@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, Dict, List, Optional
 
@@ -38,9 +39,8 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> Optional[click.Command]:
         if cmd_name not in COMMANDS:
             return None
-        command = import_module("%s.%s" % (__package__, cmd_name)).command
-        command.name = cmd_name
-        return command  # type: ignore[no-any-return]
+        command: click.Command = import_module("%s.%s" % (__package__, cmd_name)).command
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -94,23 +94,20 @@ def _unquoted(error: click.UsageError) -> str:
     if isinstance(parameter, click.Option):
         name = max(parameter.opts, key=len)
     message = "There is no such command, option or argument."
-    if isinstance(error, click.MissingParameter) and name:
-        message = "%s is missing." % name
-    elif isinstance(error, click.BadParameter) and name:
-        message = "The value of %s is not valid." % name
-    elif isinstance(error, click.BadOptionUsage):
+    if isinstance(error, click.BadOptionUsage):
         message = "%s needs a value, or takes none." % error.option_name
+    elif name:
+        missing = isinstance(error, click.MissingParameter)
+        message = "%s is missing." % name if missing else "The value of %s is not valid." % name
     return "%s See: %s --help" % (message, error.ctx.command_path if error.ctx else "facecert")
 
 
 def _unwritten(error: OSError, output: Output) -> int:
     """Report a failed write, but not a closed pipe, because a reader may stop at any time."""
-    try:
+    with suppress(OSError):  # standard error cannot be written either
         if error.errno != errno.EPIPE:
             message = "Reading or writing failed: %s." % error.strerror
             output.complain_in_words("OSError", message, UNWRITTEN)
-    except OSError:
-        pass  # standard error cannot be written either
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
@@ -120,11 +117,8 @@ def _unwritten(error: OSError, output: Output) -> int:
     return UNWRITTEN
 
 
-@click.group(
-    cls=_Commands,
-    invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+@click.group(cls=_Commands, invoke_without_command=True,
+             context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="facecert")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
@@ -151,10 +145,4 @@ def cli(ctx: click.Context) -> None:
 
 def run() -> None:
     """Run the command line of this process."""
-    try:
-        cli(prog_name="facecert")
-    except RuntimeError as error:
-        # click on Python 3.6 without a locale; its message says what to set.
-        if "ASCII" not in str(error):
-            raise
-        sys.exit(str(error))
+    cli(prog_name="facecert")

@@ -3,7 +3,8 @@
 import logging
 import re
 import sys
-from typing import Optional
+from functools import partial
+from typing import Any, Optional
 
 import click
 
@@ -14,12 +15,7 @@ from .output import Misuse, Output
 
 
 def connect(scene_id: Optional[str] = None) -> Client:
-    """Return a client from the environment; ``scene_id`` overrides FACECERT_SCENE_ID.
-
-    Raises:
-        InvalidParameter: ``scene_id`` or a variable is malformed; ``field`` names it.
-        Misuse: there is no scene.
-    """
+    """Return a client from the environment; ``scene_id`` overrides FACECERT_SCENE_ID."""
     try:
         client = Client.from_environment()
     except InvalidParameter as error:
@@ -29,16 +25,11 @@ def connect(scene_id: Optional[str] = None) -> Client:
     if scene_id is not None:
         client.scene_id = check_scene_id(scene_id)
     if client.scene_id is None:
-        raise Misuse(
-            "Set FACECERT_SCENE_ID to your scene's number from the console. (init, query and wait"
-            " also accept --scene-id.)"
-        )
+        raise Misuse("Set FACECERT_SCENE_ID to the scene's number (init, query, wait: --scene-id).")
     return client
 
 
-def no_document_number(
-    ctx: click.Context, argument: click.Parameter, value: Optional[str]
-) -> Optional[str]:
+def no_document_number(ctx: click.Context, argument: click.Parameter, value: Any) -> Any:
     """Refuse a CERTIFY_ID that looks like a document number."""
     if value and re.fullmatch("[0-9]{17}[0-9Xx]", value):
         raise Misuse(
@@ -49,38 +40,32 @@ def no_document_number(
 
 
 def _or_from_stdin(ctx: click.Context, argument: click.Parameter, value: str) -> str:
-    if value != "-":
-        return value
-    return (sys.stdin.readline() if sys.stdin else "").strip()
+    if value == "-":
+        value = sys.stdin.readline().strip() if sys.stdin else ""
+    return value
 
 
 def _log_to_stderr(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted:
         logger, handler = logging.getLogger("facecert"), logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        before = logger.level
+        ctx.call_on_close(partial(logger.setLevel, logger.level))
+        ctx.call_on_close(partial(logger.removeHandler, handler))
         logger.addHandler(handler)
         logger.setLevel(logging.DEBUG)
-        ctx.call_on_close(lambda: logger.setLevel(before))
-        ctx.call_on_close(lambda: logger.removeHandler(handler))
 
-
-certify_id_argument = click.argument("certify_id", callback=no_document_number)
 
 #: CERTIFY_URL, or ``-`` for standard input.
 certify_url_argument = click.argument("certify_url", callback=_or_from_stdin)
 
-scene_option = click.option(
-    "--scene-id", metavar="DIGITS", help="The scene; overrides FACECERT_SCENE_ID."
-)
+scene_option = click.option("--scene-id", metavar="DIGITS",
+                            help="The scene; overrides FACECERT_SCENE_ID.")
 
 #: The command gets an ``Output`` as ``output``.
 json_option = click.option(
     "--json", "output", is_flag=True, callback=lambda ctx, option, asked: Output(bool(asked)),
-    help="Print JSON, errors too. Without a terminal, results are always JSON.",
-)  # fmt: skip
+    help="Print JSON, errors too. Without a terminal, results are always JSON.")
 
 verbose_option = click.option(
     "--verbose", is_flag=True, is_eager=True, expose_value=False, callback=_log_to_stderr,
-    help="Print facecert's log on standard error; it holds no personal data.",
-)  # fmt: skip
+    help="Print facecert's log on standard error; it holds no personal data.")

@@ -1,7 +1,7 @@
 """What a command prints, and its exit code.
 
 Results go to standard output: words on a terminal; elsewhere, and with ``--json``, one JSON object
-a line. Everything else goes to standard error: words, or with ``--json`` one JSON object a line.
+a line. Errors go to standard error: words, or with ``--json`` one JSON object a line.
 """
 
 import errno
@@ -9,14 +9,13 @@ import json
 import os
 import re
 import sys
+from datetime import datetime
 from typing import Any, Dict, Mapping, Optional, TextIO
 
 import click
 
-from ..errors import (
-    UNKNOWN, ConnectionFailed, CredentialsError, DependencyError, FacecertError, InvalidParameter,
-    LedgerError, Throttled,
-)  # fmt: skip
+from .. import errors
+from ..errors import FacecertError
 from ..redact import UNPRINTABLE
 
 DONE = 0
@@ -45,13 +44,15 @@ class Output:
     def show(self, result: Mapping[str, Any], words: Optional[str] = None) -> None:
         """Print a result as JSON, or as words (default: one line a field), or raise OSError."""
         standard_output()
+        fields = plain(result)
         if self.as_json:
-            words = json.dumps(result)
+            words = json.dumps(fields)
         elif words is None:
-            width = max(map(len, result))
-            shown = {name: "-" if value is None else str(value) for name, value in result.items()}
+            width = max(map(len, fields))
+            texts = ("-" if value is None else str(value) for value in fields.values())
             words = "\n".join(
-                "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", shown[name])) for name in shown
+                "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", text))
+                for name, text in zip(fields, texts)
             )
         click.echo(words)
 
@@ -62,13 +63,11 @@ class Output:
 
     def complain(self, error: FacecertError, going_on: bool = False) -> int:
         """Print an error and return its exit code; ``going_on``: the command tries again."""
+        names = ("code", "request_id", "outcome", "retryable", "outer_order_no", "certify_id")
+        fields = {name: getattr(error, name, None) for name in names}
         kind, message = type(error).__name__, str(error)
-        certify_id = getattr(error, "certify_id", None)
-        if certify_id:
-            message += " (certify_id %s)" % certify_id
-        names = ("code", "request_id", "outcome", "retryable", "outer_order_no")
-        fields: Dict[str, Any] = {name: getattr(error, name) for name in names}
-        fields["certify_id"] = certify_id
+        if fields["certify_id"]:
+            message += " (certify_id %s)" % fields["certify_id"]
         words = "%s: %s" % (kind, message)
         if going_on:
             fields["going_on"] = True
@@ -78,15 +77,20 @@ class Output:
     def complain_in_words(
         self, kind: str, message: str, code: int, words: str = "", fields: Mapping[str, Any] = {}
     ) -> int:
-        """Print an error and return its exit code. JSON has ``kind`` as ``error``, and ``fields``.
-
-        ``words`` replace the message where errors are not JSON.
-        """
+        """Print an error, as ``words`` or as JSON with ``fields``, and return its exit code."""
         text = "Error: %s" % (words or message)
         if self.errors_as_json:
             text = json.dumps(dict(error=kind, message=message, exit_code=code, **fields))
         click.echo(text, err=True)
         return code
+
+
+def plain(fields: Mapping[str, Any]) -> Dict[str, Any]:
+    """Return the fields with their times in ISO 8601."""
+    return {
+        name: value.isoformat(timespec="seconds") if isinstance(value, datetime) else value
+        for name, value in fields.items()
+    }
 
 
 def standard_output() -> TextIO:
@@ -98,13 +102,13 @@ def standard_output() -> TextIO:
 
 def exit_code(error: FacecertError) -> int:
     """Return the exit code of an error."""
-    if isinstance(error, InvalidParameter):
+    if isinstance(error, errors.InvalidParameter):
         return SETUP if error.field.startswith("FACECERT_") else USAGE
-    if isinstance(error, (CredentialsError, DependencyError, LedgerError)):
+    if isinstance(error, (errors.CredentialsError, errors.DependencyError, errors.LedgerError)):
         return SETUP
-    if error.outcome == UNKNOWN:
+    if error.outcome == errors.UNKNOWN:
         return OUTCOME_UNKNOWN
-    if isinstance(error, (ConnectionFailed, Throttled)):
+    if isinstance(error, (errors.ConnectionFailed, errors.Throttled)):
         return UNREACHABLE
     return REFUSED
 

@@ -14,16 +14,9 @@ from ..crypto.sm2 import Ciphertext, is_ciphertext
 from ..identity import check_text
 from .output import Misuse, is_terminal
 
-#: Argument of ``init`` -> (environment variable, prompt).
-SOURCES = {
-    "cert_name": ("FACECERT_CERT_NAME", "Name"),
-    "cert_no": ("FACECERT_CERT_NO", "Document number"),
-}
-
+#: Argument of ``init`` -> prompt. The environment variable is ``FACECERT_`` and the argument.
+PROMPTS = {"cert_name": "Name", "cert_no": "Document number"}
 SHAPE = '{"cert_name": "...", "cert_no": "..."}'
-
-#: Bytes; a name and a number as ciphertext are far shorter.
-_LONGEST_INPUT = 65536
 
 
 def read() -> Tuple[str, str]:
@@ -31,41 +24,36 @@ def read() -> Tuple[str, str]:
 
     FACECERT_CERT_NAME and FACECERT_CERT_NO override one JSON object on standard input. On a
     terminal, prompts without echo ask for what is missing.
-
-    Raises:
-        InvalidParameter: a variable is not valid Unicode text; ``field`` is its name.
-        Misuse: name or number is missing. The message quotes nothing.
     """
-    person = {
-        field: check_text(variable, os.environ[variable])
-        for field, (variable, _) in SOURCES.items()
-        if os.environ.get(variable, "").strip()
-    }
-    missing = [field for field in SOURCES if field not in person]
+    person = {}
+    for field in PROMPTS:
+        variable = "FACECERT_%s" % field.upper()
+        if os.environ.get(variable, "").strip():
+            person[field] = check_text(variable, os.environ[variable])
+    missing = [field for field in PROMPTS if field not in person]
     if missing and is_terminal(sys.stdin):
-        person.update({field: ask(SOURCES[field][1]) for field in missing})
+        person.update({field: ask(PROMPTS[field]) for field in missing})
     elif len(missing) == 1:
-        raise Misuse("There is no terminal for a prompt. Set %s as well." % SOURCES[missing[0]][0])
+        variable = "FACECERT_%s" % missing[0].upper()
+        raise Misuse("There is no terminal for a prompt. Set %s as well." % variable)
     elif missing:
-        person = from_json(sys.stdin.buffer.read(_LONGEST_INPUT) if sys.stdin else b"")
-    name, number = (
-        Ciphertext(person[field]) if is_ciphertext(person[field]) else person[field]
-        for field in SOURCES
-    )
-    return name, number
+        # Two ciphertexts are far shorter than 65536 bytes.
+        person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
+    for field, text in person.items():
+        if is_ciphertext(text):
+            person[field] = Ciphertext(text)
+    return person["cert_name"], person["cert_no"]
 
 
 def ask(prompt: str) -> str:
-    """Ask on the terminal, without echo, until there is an input that is not blank.
-
-    ``click.prompt`` is not used, because it prints the prompt before it switches the echo off.
-    """
+    """Ask on the terminal, without echo, until there is an input that is not blank."""
     with warnings.catch_warnings():
         # Without this, getpass warns and then reads with echo.
         warnings.simplefilter("error", getpass.GetPassWarning)
         try:
             text = ""
             while not text.strip():
+                # Not click.prompt, which prints the prompt before it switches the echo off.
                 text = getpass.getpass(prompt + ": ")
             return text
         except getpass.GetPassWarning:
@@ -75,23 +63,14 @@ def ask(prompt: str) -> str:
     raise Misuse(problem)
 
 
-def from_json(data: bytes) -> Dict[str, str]:
-    """Read ``{"cert_name": "...", "cert_no": "..."}``, in UTF-8.
-
-    Raises:
-        Misuse: the data is something else.
-    """
+def _from_json(data: bytes) -> Dict[str, str]:
     try:
         person = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):  # they quote their input
-        person = None
-    if (
-        not isinstance(person, dict)
-        or set(person) != set(SOURCES)
-        or not all(isinstance(text, str) and text.strip() for text in person.values())
-    ):
-        raise Misuse(
-            "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
-            % ("is not a name and a number" if data else "is empty", SHAPE)
-        ) from None
-    return person
+        if set(person) == set(PROMPTS) and all(text.strip() for text in person.values()):
+            return dict(person)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        pass  # not chained, because the error may quote its input
+    raise Misuse(
+        "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
+        % ("is not a name and a number" if data else "is empty", SHAPE)
+    )

@@ -1,5 +1,6 @@
 """``facecert qr``."""
 
+from pathlib import Path
 from typing import Optional
 
 import click
@@ -11,9 +12,7 @@ from .output import Misuse
 
 @click.command()
 @certify_url_argument
-@click.option(
-    "--svg", metavar="FILE", type=click.Path(dir_okay=False), help="Write SVG to this file instead."
-)
+@click.option("--svg", metavar="FILE", help="Write SVG to this file instead.")
 @verbose_option
 def command(certify_url: str, svg: Optional[str]) -> None:
     """Print a certify_url as a QR code, to be scanned with Alipay.
@@ -25,9 +24,7 @@ def command(certify_url: str, svg: Optional[str]) -> None:
     if svg is None:
         click.echo(qr_terminal(certify_url), nl=False)
         return
-    drawn = qr_svg(certify_url)
     try:
-        with open(svg, "w", encoding="utf-8") as file:
-            file.write(drawn)
+        Path(svg).write_text(qr_svg(certify_url), encoding="utf-8")
     except OSError as error:
         raise Misuse("The file for --svg cannot be written: %s." % error.strerror)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 import click
 
 from ..client import Client
-from ..errors import DependencyError, FacecertError, invalid
+from ..errors import DependencyError, invalid
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -17,11 +17,9 @@ from .output import is_terminal
 
 if TYPE_CHECKING:  # otherwise imported when needed, so that a single query stays quick
     from ..batch.ids import FileId
-    from ..batch.many import BatchItem
     from ..batch.run import Summary
 
-PASSED = "passed"
-NOT_YET = "not passed (or not yet)"
+PASSED, NOT_YET = "passed", "not passed (or not yet)"
 
 
 def as_result(answer: QueryResult) -> Dict[str, Any]:
@@ -33,20 +31,14 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
 @click.argument("certify_id", required=False, callback=no_document_number)
 @click.option("--batch", metavar="FILE", help="Query every id in a file; - is standard input.")
 @click.option("--ledger-pending", is_flag=True, help="Query what the ledger has no outcome of.")
-@click.option(
-    "--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
-    help="What FILE is; else by its suffix or first line.",
-)  # fmt: skip
+@click.option("--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
+              help="What FILE is; else by its suffix or first line.")
 @click.option("--output", "path", metavar="FILE", default="-", help="Where the results go.")
-@click.option(
-    "--output-format", "form", type=click.Choice(["jsonl", "csv"]),
-    help="How they are written; else by the suffix, or JSONL.",
-)  # fmt: skip
+@click.option("--output-format", "form", type=click.Choice(["jsonl", "csv"]),
+              help="How they are written; else by the suffix, or JSONL.")
 @click.option("--resume", is_flag=True, help="Continue the --output of an earlier run.")
-@click.option(
-    "--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
-    help="Requests a second, retries included; the service takes 50 from an account.",
-)  # fmt: skip
+@click.option("--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
+              help="Requests a second, retries included; the service takes 50 from an account.")
 @scene_option
 @json_option
 @verbose_option
@@ -54,7 +46,7 @@ def command(
     certify_id: Optional[str], batch: Optional[str], ledger_pending: bool, scene_id: Optional[str],
     output: Output, **batch_options: Any
 ) -> int:
-    """Ask whether the person passed; or about many persons.
+    """Ask whether the person passed; or query many ids.
 
     Exit code 0: passed. Exit code 1: not passed, or not yet: the service says the same for both
     until the verification's 30 minutes are over.
@@ -90,43 +82,32 @@ def _many(
 
     ids = _pending(client) if batch is None else read_ids(batch, batch_format)
     try:
-        with ResultsFile(path, form, resume=resume) as results:
-            with _bar(_count_lines(batch)) as on_line:
-                summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+        with ResultsFile(path, form, resume=resume) as results, _bar(batch) as on_line:
+            summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+        words = _in_words(summary)
+        if path == "-":
+            output.note(words)
+        else:
+            names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
+            output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
+        if isinstance(summary.error, OSError):
+            raise Misuse("The file of ids cannot be read: %s." % summary.error.strerror)
+        if summary.error is not None:
+            raise summary.error
     except OutputFailed as error:
-        return _unwritten(error, output)
-    words = _in_words(summary, results.kept)
-    if path == "-":
-        output.note(words)
-    else:
-        names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
-        output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
-    failure, missing = summary.error, summary.failed + summary.invalid
-    if isinstance(failure, OutputFailed):
-        return _unwritten(failure, output)
-    if isinstance(failure, OSError):
-        raise Misuse("The file of ids cannot be read: %s." % failure.strerror)
-    if isinstance(failure, FacecertError):
-        return output.complain(failure)
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
+            raise cause  # the standard output is closed: the main command reports it
+        return output.complain_in_words("OutputFailed", str(error), UNWRITTEN)
+    missing = summary.failed + summary.invalid
     if missing and not summary.interrupted:
         words = "%d ids have no answer; their lines say why." % missing
         return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
     return INTERRUPTED if summary.interrupted else DONE
 
 
-def _unwritten(error: FacecertError, output: Output) -> int:
-    cause = error.__cause__
-    if isinstance(cause, OSError) and cause.errno in (errno.EPIPE, errno.EBADF):
-        raise cause  # the standard output is closed: the main command reports it
-    return output.complain_in_words(type(error).__name__, str(error), UNWRITTEN)
-
-
 def _pending(client: Client) -> "Iterator[FileId]":
-    """Yield the ids in the client's ledger whose outcome is not known.
-
-    Raises:
-        InvalidParameter: the client has no ledger.
-    """
+    """Yield the ids in the client's ledger whose outcome is not known."""
     from ..batch.ids import FileId
 
     # Not checked by class, because a batch from a file needs no SQLAlchemy.
@@ -137,32 +118,19 @@ def _pending(client: Client) -> "Iterator[FileId]":
         yield FileId(str(entry.certify_id), entry.scene_id, line)
 
 
-def _count_lines(path: Optional[str]) -> Optional[int]:
-    """Return how many lines a file has; None for the standard input or no plain file."""
-    if path is None or path == "-" or not os.path.isfile(path):
-        return None
-    with open(path, "rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
-
-
-def _in_words(summary: "Summary", kept: int) -> str:
-    words = "%d answered (%d passed)" % (summary.answered, summary.passed)
-    for count, what in (
-        (summary.failed, "without an answer"),
-        (summary.invalid, "lines without an id"),
-        (summary.skipped, "skipped, as they had their line"),
-        (kept, "kept from the run before"),
-    ):
-        words += ", %d %s" % (count, what) if count else ""
+def _in_words(summary: "Summary") -> str:
+    words = "%d answered (%d passed), %d without an answer, %d lines without an id, %d skipped." % (
+        summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped
+    )  # fmt: skip
     if summary.interrupted:
-        words += "; interrupted: the same command with --resume goes on"
+        words += " Interrupted: the same command with --resume goes on."
     elif summary.failed:
-        words += "; the same command with --resume asks again where that may help"
-    return words + "."
+        words += " The same command with --resume queries again where that may help."
+    return words
 
 
 @contextmanager
-def _bar(total: Optional[int]) -> "Iterator[Callable[[BatchItem, Summary], None]]":
+def _bar(path: Optional[str]) -> Iterator[Callable[..., Any]]:
     """Show a progress bar with rate and time left on a terminal; yield what moves it."""
     if not is_terminal(sys.stderr):
         yield lambda item, summary: None
@@ -170,8 +138,11 @@ def _bar(total: Optional[int]) -> "Iterator[Callable[[BatchItem, Summary], None]
     try:
         from tqdm import tqdm
     except ImportError as error:
-        raise DependencyError(
-            "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
-        ) from error
+        text = "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
+        raise DependencyError(text) from error
+    total = None
+    if path not in (None, "-") and os.path.isfile(path):
+        with open(path, "rb") as file:
+            total = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
     with tqdm(total=total, unit="id", file=sys.stderr, dynamic_ncols=True) as bar:
         yield lambda item, summary: bar.update(summary.written + summary.skipped - bar.n)

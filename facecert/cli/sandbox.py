@@ -26,8 +26,8 @@ def command(port: int) -> None:
             "Port %d cannot be used: %s. Choose another with --port." % (port, error.strerror)
         )
     click.echo("The sandbox listens; open %s in a browser." % sandbox.endpoint)
-    click.echo("Set these variables for the program under test. facecert.init(), facecert.query()")
-    click.echo("and Client.from_environment() read them; Client(...) does not.\n")
+    click.echo("Set these variables for the program under test. facecert.init(), facecert.query()\n"
+               "and Client.from_environment() read them; Client(...) does not.\n")
     for name, value in sandbox.environment.items():
         click.echo("  export %s=%s" % (name, value))
     click.echo("\nStop it with Ctrl-C.")

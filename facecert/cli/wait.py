@@ -1,43 +1,33 @@
 """``facecert wait``."""
 
-import re
 import time
-from datetime import datetime
+from functools import partial
 from typing import Any, Callable, Dict, Optional
 
 import click
 
 from ..errors import FacecertError
 from ..lifecycle import FAILED, GRACE, LIFETIME
-from ..results import QueryResult
-from .options import certify_id_argument, connect, json_option, scene_option, verbose_option
+from ..results import QueryResult, parse_time
+from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, Misuse, Output
 from .query import NOT_YET, PASSED, as_result
 
 #: Seconds between two queries: the first pause, the factor by which it grows, the longest.
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 2.0, 1.5, 15.0
 
-_TIME = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)"
-
 
 def poll(
     query: Callable[[], QueryResult], *, seconds: float,
     decided: Callable[[QueryResult], bool], report: Callable[[FacecertError], Any]
 ) -> QueryResult:  # fmt: skip
-    """Query until the result is decided or the time is over; the last query comes after that.
+    """Query until the result is decided, and once more when the time is over.
 
-    Args:
-        seconds: from now on; 0 queries once.
-        report: called with every error after which ``poll`` goes on.
-
-    Raises:
-        FacecertError: an error that is not ``retryable``, or the error of the last query.
+    Errors that are ``retryable`` are reported; other ones, and the last query's, are raised.
     """
-    end = time.monotonic() + seconds
-    pause = FIRST_PAUSE
+    end, pause = time.monotonic() + seconds, FIRST_PAUSE
     while True:
-        last = time.monotonic() >= end
-        retry_after = 0.0
+        last, retry_after = time.monotonic() >= end, 0.0
         try:
             answer = query()
             if last or decided(answer):
@@ -58,29 +48,19 @@ def seconds_until_decided(expires_at: Optional[float], now: float) -> float:
 
 
 def _moment(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> Optional[float]:
-    if value is None:
-        return None
-    match = re.fullmatch(_TIME, value)
     try:
-        if match:
-            zone = match.group(2).replace(":", "").replace("Z", "+0000")
-            return datetime.strptime(match.group(1) + zone, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+        return None if value is None else parse_time(value).timestamp()
     except ValueError:
-        pass
-    raise Misuse("--expires-at must be a time with its zone, as init printed it.")
+        raise Misuse("--expires-at must be a time with its zone, as init printed it.") from None
 
 
 @click.command()
-@certify_id_argument
+@click.argument("certify_id", callback=no_document_number)
 @scene_option
-@click.option(
-    "--minutes", type=click.FloatRange(min=0), default=35, show_default=True,
-    help="Wait no longer than this.",
-)  # fmt: skip
-@click.option(
-    "--expires-at", metavar="TIME", callback=_moment,
-    help="As init printed it; default: 30 minutes from now.",
-)  # fmt: skip
+@click.option("--minutes", type=click.FloatRange(min=0), default=35, show_default=True,
+              help="Wait no longer than this.")
+@click.option("--expires-at", metavar="TIME", callback=_moment,
+              help="As init printed it; default: 30 minutes from now.")
 @json_option
 @verbose_option
 def command(
@@ -120,10 +100,8 @@ def command(
             entry = find(certify_id)
             return answer.passed or (entry is not None and entry.state == FAILED)
 
-        def report(error: FacecertError) -> None:
-            output.complain(error, going_on=True)
-
         try:
+            report = partial(output.complain, going_on=True)
             answer = poll(query, seconds=seconds, decided=decided, report=report)
             final = seconds >= decided_after or decided(answer)
             words = PASSED if answer.passed else "not passed; this is final" if final else NOT_YET

@@ -1,11 +1,8 @@
-"""The doctor: finds out why this machine cannot open a verification. It needs no person's data.
-
-It prints nothing; ``facecert doctor`` does.
-"""
+"""The doctor's checks of settings, credentials, SM2 and ledger, and the list of all checks."""
 
 import base64
 import os
-import time
+from contextlib import closing, suppress
 from typing import Callable, Iterator, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -15,13 +12,10 @@ from ..crypto import sm2
 from ..errors import ClockSkew, CredentialsError, FacecertError, InvalidParameter, ServiceError
 from ..links import is_loopback
 from ..redact import mask_number
-from ..transport.credentials import ID as _ID, SECRET as _SECRET, TOKEN as _TOKEN, Credentials
+from ..transport.credentials import ID, SECRET, TOKEN, Credentials
 from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 from .network import SET_CLOCK, check_clock, check_dns, check_endpoint, check_tls
 from .packages import check_packages, check_python
-
-#: No verification has this id.
-UNKNOWN_CERTIFY_ID = "0" * 32
 
 #: Seconds for the credential chain, which may call STS or the metadata of the ECS instance.
 PATIENCE = 10.0
@@ -32,13 +26,10 @@ _EXAMPLE_KEY = (
     "ccea490ce26775a52dc6ea718cc1aa600aed05fbf35e084a6632f6072da9ad13"
 )
 _EXAMPLE_NONCE = 0x59276E27D506861A16680F3AD9C02DCCEF3CC1FA3CDBE4CE6D54B80DEAC1BC21
-_EXAMPLE_TEXT = b"encryption standard"
 _EXAMPLE_CIPHERTEXT = (
     "BATr/HGOjReYYgQyJo53/rZBXi7eDgc8D09kDs0uFJpz6Fj52B5UMKV7Ntqrj5UKPGTm7mpjCU2ZKDr/dn4STfAhiGyp"
     "icqcfVgIcwfKkwktZR76WZg8GPgJ4mKSPFOuwpXTA4O1TjnWCdFgr8sZCNC9h2Y="
 )
-
-Check = Callable[[Case], Iterator[Finding]]
 
 
 def check_settings(case: Case) -> Iterator[Finding]:
@@ -62,11 +53,11 @@ def check_settings(case: Case) -> Iterator[Finding]:
 
 
 def check_credentials(case: Case) -> Iterator[Finding]:
-    """Check that the standard chain finds an AccessKey, and show its source."""
+    """Check that the standard chain finds an AccessKey, and name its source."""
     if os.environ.get("ALIYUN_ACCESS_KEY_ID"):
         words = "ALIYUN_ACCESS_KEY_ID is set; neither facecert nor the standard chain reads it."
-        yield Finding("credentials", WARNING, words, "set %s and %s instead" % (_ID, _SECRET))
-    repair = "set %s and %s where the app runs" % (_ID, _SECRET)
+        yield Finding("credentials", WARNING, words, "set %s and %s instead" % (ID, SECRET))
+    repair = "set %s and %s where the app runs" % (ID, SECRET)
     try:
         snapshot = within(PATIENCE, Credentials().snapshot)
     except CredentialsError as error:
@@ -74,21 +65,17 @@ def check_credentials(case: Case) -> Iterator[Finding]:
         yield Finding("credentials", PROBLEM, str(error), repair)
         return
     except TimeoutError:
-        words = "The standard chain found nothing within %d seconds: STS, the ECS metadata or"
-        words = words % PATIENCE + " ALIBABA_CLOUD_CREDENTIALS_URI does not respond."
+        words = "STS, the ECS metadata or ALIBABA_CLOUD_CREDENTIALS_URI gave no response."
         repair += "; without ECS metadata: ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"
         yield Finding("credentials", PROBLEM, words, repair)
         return
-    access_key_id, token = snapshot.access_key_id, snapshot.security_token
-    from_environment = os.environ.get(_ID, "").strip() == access_key_id
-    source = "environment variable %s" % _ID if from_environment else snapshot.source or "unnamed"
+    key, token = snapshot.access_key_id, snapshot.security_token
     words = "AccessKey id %s, from: %s; %s STS token." % (
-        mask_number(access_key_id), source, "with an" if token else "no"
+        mask_number(key), snapshot.source or "unnamed", "with an" if token else "no"
     )  # fmt: skip
-    if access_key_id.startswith("STS.") and token is None:
-        words += " The AccessKey is temporary and its token is missing: it is not set, or the"
-        words += " installed alibabacloud-credentials is too old to read it."
-        repair = "set %s, and: python -m pip install --upgrade alibabacloud-credentials" % _TOKEN
+    if key.startswith("STS.") and token is None:
+        words += " The key is temporary, but its token is missing or the package cannot read it."
+        repair = "set %s, and: python -m pip install --upgrade alibabacloud-credentials" % TOKEN
         yield Finding("credentials", PROBLEM, words, repair)
     else:
         yield Finding("credentials", OK, words)
@@ -102,10 +89,9 @@ def check_sm2(case: Case) -> Iterator[Finding]:
         words = "Encryption does not give the standard's result: facecert or gmssl is damaged."
         repair = "python -m pip install --force-reinstall --no-deps gmssl"
         yield Finding("sm2", PROBLEM, words, repair)
-    try:
+    encrypts = True
+    with suppress(InvalidParameter):  # check_settings reports it
         encrypts = case.setting("FACECERT_ENCRYPT")
-    except InvalidParameter:
-        encrypts = True  # check_settings reports it
     note = "" if encrypts else " FACECERT_ENCRYPT is off; this is about facecert.encrypt() only."
     unset = "unset %s" % sm2.VARIABLE
     try:
@@ -116,18 +102,17 @@ def check_sm2(case: Case) -> Iterator[Finding]:
     if key is None or key == sm2.published_key():
         yield Finding("sm2", OK, "The key is the one that the service publishes." + note)
     elif is_loopback(case.endpoint):
-        words = "The key is not the published one. Whether it is the sandbox's cannot be checked."
+        words = "The key is not the published one. The sandbox's key cannot be checked."
         yield Finding("sm2", OK, words + note)
     else:
-        words = "%s is not the key that the service publishes. With a key that is not the service's"
-        words += " every encrypted call ends with 501 系统错误. It is right if the service issued it."
-        yield Finding("sm2", WARNING, words % sm2.VARIABLE + note, unset)
+        words = "The service publishes another key. Unless it issued this one, encrypted calls end"
+        yield Finding("sm2", WARNING, words + " with 501 系统错误." + note, unset)
 
 
 def sm2_works() -> bool:
-    """Tell whether the standard's example (GB/T 32918.5, annex C) gives the printed ciphertext."""
+    """Tell whether encryption gives the ciphertext of the standard's example."""
     key = sm2.PublicKey.parse(_EXAMPLE_KEY)
-    sealed = sm2.encrypt_bytes(_EXAMPLE_TEXT, key, _EXAMPLE_NONCE) or b""
+    sealed = sm2.encrypt_bytes(b"encryption standard", key, _EXAMPLE_NONCE) or b""
     return base64.b64encode(sealed).decode("ascii") == _EXAMPLE_CIPHERTEXT
 
 
@@ -135,25 +120,20 @@ def check_ledger(case: Case) -> Iterator[Finding]:
     """Check that the ledger in the environment can be read and written."""
     url = case.setting("FACECERT_LEDGER")
     if url is None:
-        words = "FACECERT_LEDGER is not set: the app itself must store every certify_id."
-        yield Finding("ledger", OK, words)
+        yield Finding("ledger", OK, "FACECERT_LEDGER is not set: store every certify_id yourself.")
         return
     from ..ledger.store import Ledger
 
-    ledger = Ledger(url)
-    if not ledger.database.is_there:
-        words = "%r does not exist yet; the first init creates it. Check the path."
-        yield Finding("ledger", WARNING, words % ledger.database)
-        return
-    try:
+    with closing(Ledger(url)) as ledger:
+        if not ledger.database.is_there:
+            words = "%r does not exist yet; the first init creates it. Check the path."
+            yield Finding("ledger", WARNING, words % ledger.database)
+            return
         ledger.check()
         unsettled = sum(1 for entry in ledger.unsettled())
-    finally:
-        ledger.close()
-    words = "%r can be read and written; %d verifications are unsettled." % (
-        ledger.database, unsettled
-    )  # fmt: skip
-    yield Finding("ledger", OK, words, "facecert ledger unsettled" if unsettled else "")
+    words = "%r can be read and written; %d verifications are unsettled."
+    repair = "facecert ledger unsettled" if unsettled else ""
+    yield Finding("ledger", OK, words % (ledger.database, unsettled), repair)
 
 
 def check_call(case: Case) -> Iterator[Finding]:
@@ -162,12 +142,11 @@ def check_call(case: Case) -> Iterator[Finding]:
 
     words = "A signed query reached the service: key, signature, clock and permission are right."
     finding = Finding("call", OK, words)
-    arguments = dict(settings.from_environment(case.environ), attempts=1)
     try:
-        with Client(**arguments) as client:
-            if client.query(UNKNOWN_CERTIFY_ID).passed:
-                words = "%s is not the service: it says that a verification passed which does not"
-                words = words % urlsplit(client.endpoint).netloc + " exist."
+        with Client(**dict(settings.from_environment(case.environ), attempts=1)) as client:
+            if client.query("0" * 32).passed:
+                words = "%s is not the service: an unknown verification counts as passed there."
+                words %= urlsplit(client.endpoint).netloc
                 finding = Finding("call", PROBLEM, words, "correct FACECERT_ENDPOINT")
     except FacecertError as error:
         if not isinstance(error, ServiceError) or error.code != 400:
@@ -178,17 +157,14 @@ def check_call(case: Case) -> Iterator[Finding]:
 
 
 #: The checks, in this order. Each is named ``check_`` and its subject.
-CHECKS: Tuple[Check, ...] = (
+CHECKS: Tuple[Callable[[Case], Iterator[Finding]], ...] = (
     check_python, check_packages, check_settings, check_endpoint, check_credentials, check_dns,
     check_tls, check_clock, check_sm2, check_ledger,
 )  # fmt: skip
 
 
 def examine(
-    *,
-    call: bool = False,
-    environ: Optional[Mapping[str, str]] = None,
-    clock: Callable[[], float] = time.time
+    *, call: bool = False, environ: Optional[Mapping[str, str]] = None
 ) -> Iterator[Finding]:
     """Check this process's environment and yield each finding as soon as it is known.
 
@@ -199,14 +175,10 @@ def examine(
         call: also make one signed ``query`` about a verification that does not exist.
         environ: the ``FACECERT_*`` variables; None is this process's environment. Proxy, CA
             bundle and credentials always come from the process's environment.
-        clock: this machine's time in seconds since the epoch.
     """
-    case = Case(os.environ if environ is None else environ, clock)
+    case = Case(os.environ if environ is None else environ)
     for check in CHECKS + ((check_call,) if call else ()):
         try:
             yield from check(case)
         except Exception as error:
-            finding = failed(check.__name__[len("check_"):], error)
-        else:
-            continue
-        yield finding
+            yield failed(check.__name__[len("check_"):], error)

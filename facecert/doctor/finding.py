@@ -2,26 +2,25 @@
 
 import re
 import threading
+import time
 from concurrent.futures import Future, wait
 from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from .. import settings
 from ..errors import FacecertError
 
-OK = "ok"
-WARNING = "warning"
-PROBLEM = "problem"
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
 Result = TypeVar("Result")
 
 
 class Finding(NamedTuple):
-    """One result of a check.
+    """One result of a check, without any secret or personal data.
 
     Attributes:
         subject: what was checked, in a word: ``"packages"``, ``"dns"``, ``"clock"`` ...
         verdict: ``"ok"``, ``"warning"`` or ``"problem"``.
-        words: what was found, and the cause. No secret and no personal data.
+        words: what was found, and the cause.
         repair: the command or step that repairs it, or ``""``.
     """
 
@@ -35,7 +34,7 @@ class Case(NamedTuple):
     """What is checked: the ``FACECERT_*`` variables, and a clock in seconds since the epoch."""
 
     environ: Mapping[str, str]
-    clock: Callable[[], float]
+    clock: Callable[[], float] = time.time
 
     def setting(self, variable: str) -> Any:
         """Return the value of a ``FACECERT_*`` variable or None; raise InvalidParameter."""
@@ -54,15 +53,11 @@ def failed(subject: str, error: Exception) -> Finding:
         words = "This check failed with %s. Please report it; the other checks go on."
         return Finding(subject, PROBLEM, words % type(error).__name__)
     words, *repair = re.split(" (?:Repair|Install)[a-z ]* with: ", str(error))
-    words = "%s: %s" % (type(error).__name__, words)
-    return Finding(subject, PROBLEM, words, "".join(repair))
+    return Finding(subject, PROBLEM, "%s: %s" % (type(error).__name__, words), "".join(repair))
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:
-    """Return what a call without a timeout of its own returns, or raise TimeoutError.
-
-    A call that takes longer than ``seconds`` goes on in a daemon thread.
-    """
+    """Return what a call returns, or raise TimeoutError and leave it to a daemon thread."""
     future: "Future[Result]" = Future()
 
     def run() -> None:

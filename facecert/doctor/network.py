@@ -4,6 +4,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import closing
 from datetime import timezone
 from typing import Any, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
@@ -12,68 +13,57 @@ from .. import settings
 from ..errors import ConnectionFailed, FacecertError
 from ..links import is_loopback
 from ..redact import UNPRINTABLE
+from ..transport import connect
 from ..transport.answers import Response, skew_seconds
+from ..transport.http import Form, Http
 from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 
 #: Seconds for each name and each connection.
 PATIENCE = 5.0
-
 #: Seconds between the clocks: the gateway's limit (help.aliyun.com 48054), and NTP's failure.
-TOO_FAR_OFF = 900.0
-SUSPICIOUS = 60.0
-
+TOO_FAR_OFF, SUSPICIOUS = 900.0, 60.0
 SET_CLOCK = "timedatectl set-ntp true (for a container: on its host)"
 
 #: OpenSSL's X509_V_ERR codes (openssl-verification-options(1)).
-_OUT_OF_TIME = (9, 10)
-_OTHER_NAME = (62, 64)
+_OUT_OF_TIME, _OTHER_NAME = (9, 10), (62, 64)
 _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 
 
 def check_endpoint(case: Case) -> Iterator[Finding]:
     """Check the endpoint, the proxy and the CA bundle in the environment."""
-    from ..transport.connect import ca_variable, proxy_address, tls_context
-
     endpoint = case.endpoint
     if endpoint == settings.DEFAULT_ENDPOINT:
         yield Finding("endpoint", OK, "%s, Alibaba Cloud's endpoint." % endpoint)
     else:
-        kind = "on this machine, a sandbox" if is_loopback(endpoint) else "another host"
+        kind = "a sandbox on this machine" if is_loopback(endpoint) else "another host"
         words = "%s is %s: this is not Alibaba Cloud." % (endpoint, kind)
         yield Finding("endpoint", WARNING, words, "unset FACECERT_ENDPOINT")
-    proxy = proxy_address(endpoint)
+    proxy = connect.proxy_address(endpoint)
     if proxy:
-        words = "Connections use the proxy %s, from HTTPS_PROXY or ALL_PROXY." % proxy
-        yield Finding("endpoint", OK, words)
-    # Reads the CA bundle; the error names the variable.
-    tls_context()
-    variable = ca_variable()
-    if variable:
-        yield Finding("endpoint", OK, "Certificates are verified by the bundle in %s." % variable)
+        words = "Connections use the proxy %s, from HTTPS_PROXY or ALL_PROXY."
+        yield Finding("endpoint", OK, words % proxy)
+    connect.tls_context()  # reads the CA bundle; the error names the variable
+    if connect.ca_variable():
+        yield Finding("endpoint", OK, "Certificates are verified by %s." % _authorities())
 
 
 def check_dns(case: Case) -> Iterator[Finding]:
     """Check that the host of the endpoint, or of the proxy, has an address."""
-    from ..transport.connect import proxy_address
-
-    proxy = proxy_address(case.endpoint)
+    proxy = connect.proxy_address(case.endpoint)
     host = urlsplit(proxy or case.endpoint).hostname or ""
     name = "the proxy's host %s" % host if proxy else host
     try:
         found = within(PATIENCE, lambda: socket.getaddrinfo(host, None, 0, socket.SOCK_STREAM))
     except (OSError, UnicodeError) as error:
-        words = "No address for %s: %s. The cause is the name, this machine's resolver or the" % (
-            name, getattr(error, "strerror", None) or error
-        )  # fmt: skip
+        words = "No address for %s: %s. The name is wrong, or the resolver or network fails."
         repair = "look into /etc/resolv.conf and try: getent hosts %s" % host
         repair += "; or correct HTTPS_PROXY" if proxy else ""
-        yield Finding("dns", PROBLEM, words + " network, not the AccessKey.", repair)
+        words %= (name, getattr(error, "strerror", None) or error)
+        yield Finding("dns", PROBLEM, words, repair)
         return
     addresses = sorted({str(entry[4][0]) for entry in found})
     words = "%s has the address %s." % (name, ", ".join(addresses[:8]))
-    if proxy:
-        words += " The proxy resolves the endpoint's name."
-    yield Finding("dns", OK, words)
+    yield Finding("dns", OK, words + (" The proxy resolves the endpoint's name." if proxy else ""))
 
 
 def check_tls(case: Case) -> Iterator[Finding]:
@@ -85,10 +75,9 @@ def check_tls(case: Case) -> Iterator[Finding]:
     except FacecertError as error:
         yield failed("tls", error)
     else:
-        words = "no TLS, because the endpoint is http:// on this machine"
-        if case.endpoint.startswith("https://"):
-            words = "the certificate is valid by %s" % _authorities()
-        yield Finding("tls", OK, "HTTP %d for an empty, unsigned request; %s." % (status, words))
+        tls = case.endpoint.startswith("https://")
+        how = "the certificate is valid by %s" % _authorities() if tls else "no TLS for http://"
+        yield Finding("tls", OK, "HTTP %d for an empty, unsigned request; %s." % (status, how))
 
 
 def check_clock(case: Case) -> Iterator[Finding]:
@@ -96,16 +85,15 @@ def check_clock(case: Case) -> Iterator[Finding]:
     try:
         reply = _post_nothing(case.endpoint)
     except FacecertError as error:
-        words = "Not compared: no response from the endpoint (%s); see tls." % type(error).__name__
-        yield Finding("clock", WARNING, words)
+        words = "Not compared: no response from the endpoint (%s); see tls."
+        yield Finding("clock", WARNING, words % type(error).__name__)
         return
     ahead = skew_seconds(reply._replace(received_at=case.clock()))
     if ahead is None:
         yield Finding("clock", WARNING, "Not compared: the response has no Date.")
         return
-    words = "This machine's clock is %d seconds %s the endpoint's." % (
-        abs(ahead), "behind" if ahead < 0 else "ahead of"
-    )  # fmt: skip
+    side = "behind" if ahead < 0 else "ahead of"
+    words = "This machine's clock is %d seconds %s the endpoint's." % (abs(ahead), side)
     if abs(ahead) > TOO_FAR_OFF:
         words += " The gateway refuses every request (InvalidTimeStamp.Expired, ClockSkew)."
         yield Finding("clock", PROBLEM, words, SET_CLOCK)
@@ -118,28 +106,20 @@ def check_clock(case: Case) -> Iterator[Finding]:
 
 def _post_nothing(endpoint: str) -> Response:
     """Send an empty request. The gateway refuses it, which is a response too."""
-    from ..transport.http import Form, Http
-
-    http = Http(endpoint, connect_timeout=PATIENCE, read_timeout=PATIENCE)
-    try:
+    with closing(Http(endpoint, connect_timeout=PATIENCE, read_timeout=PATIENCE)) as http:
         return http.post(Form(b""))
-    finally:
-        http.close()
 
 
 def _authorities() -> str:
-    from ..transport.connect import ca_variable
-
-    variable = ca_variable()
+    variable = connect.ca_variable()
     return "the bundle in %s" % variable if variable else "the default authorities"
 
 
 def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
     """Explain a failed connection, TLS by OpenSSL's reason and the certificate."""
-    from ..transport.connect import is_about_tls
-
-    parts, cause, words = urlsplit(case.endpoint), error.__cause__, str(error)
-    if cause is None or not is_about_tls(cause):
+    parts, words = urlsplit(case.endpoint), str(error)
+    cause: Any = error.__cause__
+    if not connect.is_about_tls(cause):
         repair = "let this machine, or HTTPS_PROXY, connect to %s" % parts.netloc
         if is_loopback(case.endpoint):
             repair = "start the sandbox, or unset FACECERT_ENDPOINT"
@@ -149,52 +129,42 @@ def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
         words += " The endpoint presents no certificate: it is not the service."
         return Finding("tls", PROBLEM, words, "correct FACECERT_ENDPOINT or HTTPS_PROXY")
     contents, begins, ends = _read(der)
-    words = "The certificate that is presented for %s%s " % (parts.hostname, contents)
     # OpenSSL's own error has the code; on Python 3.6 there is only the text.
     reason: Any = next((e for e in (cause, *cause.args) if hasattr(e, "verify_code")), None)
     code = reason and reason.verify_code
     if code in _OUT_OF_TIME or not begins <= case.clock() <= ends:
-        words += "expired, or the clock is wrong: this machine's date is %s." % _day(case.clock())
+        today = time.strftime("%Y-%m-%d", time.gmtime(case.clock()))
+        words = "expired, or the clock is wrong: this machine's date is %s." % today
         repair = "check the clock first: " + SET_CLOCK
-    elif code in _OTHER_NAME or (code is None and "match" in str(error)):
-        words += "is for another name: another server responds, or a proxy intercepts TLS."
+    elif code in _OTHER_NAME or (code is None and "match" in words):
+        words = "is for another name: another server responds, or a proxy intercepts TLS."
         repair = "correct FACECERT_ENDPOINT, DNS or HTTPS_PROXY"
     elif code is None or code in _UNKNOWN_AUTHORITY:
-        words += "is signed by no authority in %s: a proxy intercepts TLS, or the bundle is" % (
-            _authorities()
-        )
-        words += " incomplete. No request was sent."
-        repair = "if the proxy may intercept: put its authority's certificate into a bundle (PEM)"
-        repair += " and name the bundle in ALIBABA_CLOUD_CA_BUNDLE"
+        words = "is signed by no authority in %s: a proxy intercepts TLS, or the bundle is"
+        words = words % _authorities() + " incomplete. No request was sent."
+        repair = "if the proxy may intercept: name its CA bundle in ALIBABA_CLOUD_CA_BUNDLE"
     else:
-        words += "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
+        words = "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
         repair = "have the owner of the certificate issue a correct one"
-    return Finding("tls", PROBLEM, words, repair)
+    head = "The certificate that is presented for %s%s " % (parts.hostname, contents)
+    return Finding("tls", PROBLEM, head + words, repair)
 
 
 def presented_certificate(endpoint: str) -> Optional[bytes]:
-    """Return the certificate (DER) that an ``https://`` endpoint presents, without verifying it.
-
-    No request is sent. None: there was no connection, or the peer does not speak TLS.
-    """
-    from ..transport.connect import open_socket
-
+    """Return the certificate (DER) that an endpoint presents, unverified; None without TLS."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
-        connection: Any = open_socket(endpoint, context, PATIENCE)
+        connection: Any = connect.open_socket(endpoint, context, PATIENCE)
     except (OSError, ValueError):
         return None
     with connection:
-        certificate: Optional[bytes] = connection.getpeercert(binary_form=True)
-        return certificate
+        return bytes(connection.getpeercert(binary_form=True))
 
 
 def _read(der: bytes) -> Tuple[str, float, float]:
-    """Return the contents of a certificate in words, and the seconds since the epoch between which
-    it is valid. Without the package cryptography there are no words and no limits.
-    """
+    """Return a certificate's contents in words, and the first and last second of its validity."""
     try:
         from cryptography import x509
         from cryptography.hazmat.backends import default_backend
@@ -205,15 +175,11 @@ def _read(der: bytes) -> Tuple[str, float, float]:
             for name in (certificate.subject, certificate.issuer)
         )
         begins, ends = (
-            getattr(certificate, name + "_utc", None) or getattr(certificate, name)
+            getattr(certificate, name + "_utc", None)
+            or getattr(certificate, name).replace(tzinfo=timezone.utc)
             for name in ("not_valid_before", "not_valid_after")
         )
     except Exception:  # cryptography is missing or too old, or the certificate is malformed
         return "", float("-inf"), float("inf")
-    moments = tuple(moment.replace(tzinfo=timezone.utc).timestamp() for moment in (begins, ends))
     words = " (subject %s, issued by %s, valid from %s to %s)"
-    return (words % (names + tuple(map(_day, moments))), *moments)
-
-
-def _day(moment: float) -> str:
-    return time.strftime("%Y-%m-%d", time.gmtime(moment))
+    return words % (*names, begins.date(), ends.date()), begins.timestamp(), ends.timestamp()

@@ -1,4 +1,4 @@
-"""The doctor's checks of Python and of the packages, above all of ``aliyunsdkcore``.
+"""The doctor's checks of Python and of the packages.
 
 ``aliyun-python-sdk-core`` and ``aliyun-python-sdk-core-v3`` install the same import package. The
 one that pip unpacks last overwrites files of the other, and pip does not notice.
@@ -20,10 +20,9 @@ CORE_V3 = "aliyun-python-sdk-core-v3"
 
 #: What facecert needs beside either core: distribution -> import package.
 NEEDED = {
-    "aliyun-python-sdk-saf": "aliyunsdksaf",
+    "aliyun-python-sdk-saf": "aliyunsdksaf", "gmssl": "gmssl",
     "alibabacloud-credentials": "alibabacloud_credentials",
-    "gmssl": "gmssl",
-}
+}  # fmt: skip
 
 #: Distribution -> the extra that needs it.
 EXTRAS = {
@@ -34,20 +33,14 @@ EXTRAS = {
 #: The modules that sign; facecert uses nothing else of ``aliyunsdkcore``.
 _SIGNER = ("aliyunsdkcore.auth.signers.sts_token_signer", "aliyunsdkcore.request")
 
-#: The newest Python that facecert is tested with.
-NEWEST_PYTHON = (3, 13)
-
+NEWEST_PYTHON = (3, 13)  # that facecert is tested with
 _INSTALL = "python -m pip install "
-_LEAVE_CORE = "python -m pip uninstall -y %s && %s--force-reinstall --no-deps %s" % (
-    CORE_V3, _INSTALL, CORE
-)  # fmt: skip
 
 
 def check_python(case: Case) -> Iterator[Finding]:
     """Check the version of Python."""
-    words = "Python %d.%d.%d at %s, facecert %s." % (
-        sys.version_info[:3] + (sys.executable or "an unknown path", __version__)
-    )
+    where = sys.executable or "an unknown path"
+    words = "Python %d.%d.%d at %s, facecert %s." % (*sys.version_info[:3], where, __version__)
     if sys.version_info[:2] > NEWEST_PYTHON:
         words += " facecert is tested with 3.6 to %d.%d; this Python is newer." % NEWEST_PYTHON
         yield Finding("python", WARNING, words, "use Python %d.%d" % NEWEST_PYTHON)
@@ -66,8 +59,8 @@ def check_packages(case: Case) -> Iterator[Finding]:
     yield Finding("packages", OK, words)
     missing = [name for name, module in NEEDED.items() if not versions[name] and not _file(module)]
     if missing:
-        words = "Missing: %s. facecert needs them for every call." % ", ".join(missing)
-        yield Finding("packages", PROBLEM, words, _INSTALL + " ".join(missing))
+        words = "Missing: %s. facecert needs them for every call."
+        yield Finding("packages", PROBLEM, words % ", ".join(missing), _INSTALL + " ".join(missing))
     signs = all(_import(module) for module in _SIGNER)
     yield _core(versions[CORE], versions[CORE_V3], signs)
     if signs and not missing:
@@ -77,15 +70,18 @@ def check_packages(case: Case) -> Iterator[Finding]:
 
 def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     """Tell which distribution the files of ``aliyunsdkcore`` are from, and whether they work."""
-    on_disk = _core_on_disk()
-    known, repair = on_disk or "(unknown version)", _LEAVE_CORE
+    repair = "python -m pip uninstall -y %s && " % CORE_V3
+    repair += _INSTALL + "--force-reinstall --no-deps " + CORE
+    # Read and not imported, because the import may fail.
+    file = _file("aliyunsdkcore")
+    text = pathlib.Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
+    match = re.search(r"""^__version__\s*=\s*["']([0-9A-Za-z.+-]+)["']""", text, re.M)
+    known = match.group(1) if match else "(unknown version)"
     if core and core_v3:
-        owner = CORE if on_disk == core else CORE_V3 if on_disk == core_v3 else None
-        if owner is None or core == core_v3:
-            owner = "unknown distribution"
-        words = "%s %s and %s %s are both installed, as the same import package. On disk is %s" % (
-            CORE, core, CORE_V3, core_v3, "%s of %s, " % (known, owner)
-        )  # fmt: skip
+        owners = {core: CORE, core_v3: CORE_V3} if core != core_v3 else {}
+        names = (CORE, core, CORE_V3, core_v3)
+        words = "%s %s and %s %s are both installed, as the same import package." % names
+        words += " On disk is %s of %s, " % (known, owners.get(known, "unknown distribution"))
         if signs:
             words += "and it can be imported. It works until pip uninstalls or updates one of them."
             words += " After the repair pip check reports core-v3 missing; facecert works without."
@@ -94,14 +90,13 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     elif signs:
         return Finding("packages", OK, "aliyunsdkcore %s can be imported." % known)
     elif core_v3 and sys.version_info >= (3, 12):
-        words = "%s %s alone is installed; it cannot be imported on Python 3.12 or later."
-        words = words % (CORE_V3, core_v3)
-    elif not core and not core_v3 and on_disk is None:
+        words = CORE_V3 + " alone is installed; it cannot be imported on Python 3.12 or later."
+    elif not core and not core_v3 and file is None:
         words = "Neither %s nor %s is installed, so no request can be signed." % (CORE, CORE_V3)
         repair = _INSTALL + CORE
     else:
-        words = "aliyunsdkcore %s is on disk and cannot be imported: files are missing, or mixed."
-        words = words % known
+        words = "aliyunsdkcore " + known
+        words += " is on disk and cannot be imported: files are missing, or mixed."
     return Finding("packages", PROBLEM, words, repair)
 
 
@@ -115,23 +110,13 @@ def _import(module: str) -> Any:
         return None
 
 
-def _core_on_disk() -> Optional[str]:
-    """Return ``aliyunsdkcore.__version__`` without importing it, because that may fail."""
-    file = _file("aliyunsdkcore")
-    if file is None:
-        return None
-    text = file.read_text(encoding="utf-8", errors="replace")
-    match = re.search(r"""^__version__\s*=\s*["']([0-9A-Za-z.+-]+)["']""", text, re.M)
-    return match.group(1) if match else None
-
-
-def _file(module: str) -> Optional[pathlib.Path]:
-    """Return the ``__init__.py`` of an import package, if there is one."""
+def _file(module: str) -> Optional[str]:
+    """Return the path of an import package's ``__init__.py``, if there is one."""
     try:
         spec = importlib.util.find_spec(module)
     except ValueError:  # sys.modules holds something else under this name
         return None
-    return pathlib.Path(spec.origin) if spec and spec.has_location and spec.origin else None
+    return spec.origin if spec and spec.has_location else None
 
 
 def _version(distribution: str) -> Optional[str]:
