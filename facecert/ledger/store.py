@@ -80,9 +80,11 @@ class Ledger(BaseLedger):
         claim: Optional[bool] = None
     ) -> None:
         """Store the result of a query. ``passed`` is never taken back."""
-        # The callback may come before the response to init, or that response was lost.
-        orphan = table.c.certify_id.is_(None) & (table.c.outer_order_no == outer_order_no)
-        mine = (table.c.certify_id == answer.certify_id) | orphan
+        mine = table.c.certify_id == answer.certify_id
+        if outer_order_no is not None:
+            # The callback came before the response to init, or that response was lost.
+            orphan = table.c.certify_id.is_(None) & (table.c.outer_order_no == outer_order_no)
+            mine = mine | orphan
         open_ = table.c.state != PASSED if answer.passed else table.c.state.not_in(FINAL)
         with self._logging(outer_order_no, answer.certify_id):
             for row in self.database.read(table.select().where(mine, open_)):
