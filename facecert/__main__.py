@@ -6,14 +6,14 @@ import sys
 def main() -> None:
     """Run the command line, or say how to install what it needs."""
     try:
-        from facecert.cli.main import run
+        from facecert.cli.main import cli
     except ImportError as error:
         if getattr(error, "name", None) != "click":
             raise
         sys.exit("The command line needs click. Install it with: python -m pip install click")
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
+    cli(prog_name="facecert")
 
 
 if __name__ == "__main__":

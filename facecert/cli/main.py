@@ -141,8 +141,3 @@ def cli(ctx: click.Context) -> None:
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-
-
-def run() -> None:
-    """Run the command line of this process."""
-    cli(prog_name="facecert")

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from ..errors import invalid
 from ..lifecycle import FINAL, GRACE, OPENED
 from ..params import check_certify_id
-from .database import PAGE, RowExists
+from .database import PAGE
 from .schema import Entry, bill_lines, verifications as table
 from .store import Ledger
 
@@ -69,8 +69,7 @@ class Bill:
     def missing_here(self) -> Iterator[str]:
         """Yield the certify_ids that were billed and have no row in the ledger."""
         known = select(table.c.certify_id).where(table.c.certify_id == _BILLED_ID)
-        lines = self._lines.where(~known.exists()).order_by(_BILLED_ID)
-        found = self._ledger.database.pages(lines, lambda last: lines.where(_BILLED_ID > last[0]))
+        found = self._ledger.database.pages(self._lines.where(~known.exists()), _BILLED_ID)
         return (str(line[0]) for line in found)
 
     def missing_there(self) -> Iterator[Entry]:
@@ -100,10 +99,7 @@ class Bill:
     def _add(self, lines: List[str]) -> int:
         fresh = sorted(set(lines).difference(self._kept(lines)))
         rows = [{"certify_id": one, "month": self.month} for one in fresh]
-        try:
-            if rows:
-                self._ledger.database.write(bill_lines.insert(), rows=rows)
-        except RowExists:
+        if rows and not self._ledger.database.write(bill_lines.insert(), rows=rows):
             return self._add(lines)  # A concurrent import has stored some of the lines.
         return len(rows)
 

@@ -6,8 +6,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
-import sqlalchemy
-from sqlalchemy import exc
+from sqlalchemy import create_engine, exc, inspect, or_
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
@@ -18,8 +17,7 @@ from .schema import metadata
 #: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
 LONGEST_LOCK = 10
 
-#: Rows that are read at once.
-PAGE = 500
+PAGE = 500  #: rows that are read at once
 
 # SQLite keeps its file locks in the process's memory. A child that is forked while another thread
 # uses the file inherits these locks without owning them: the child hangs or corrupts the file
@@ -28,10 +26,6 @@ PAGE = 500
 _sqlite_lock = threading.RLock()
 
 T = TypeVar("T")
-
-
-class RowExists(Exception):
-    """The table already has a row with this key. Nothing was written."""
 
 
 class Database:
@@ -45,39 +39,45 @@ class Database:
         self._engines: Dict[int, Engine] = {}
 
     def __repr__(self) -> str:
-        url = vars(self).get("_url")
         # Without the query, because some drivers take the password there.
-        return url.set(query={}).render_as_string(hide_password=True) if url else "?"
+        return self._url.set(query={}).render_as_string(hide_password=True)
 
     def read(self, query: Any) -> List[Any]:
         """Return the rows of a query."""
         return self._use("read", lambda connection: list(connection.execute(query)))
 
-    def pages(self, query: Any, after: Callable[[Any], Any]) -> Iterator[Any]:
-        """Yield the rows of a query, with flat memory. Between two pages no cursor stays open.
+    def pages(self, query: Any, *keys: Any, since: Any = None) -> Iterator[Any]:
+        """Yield the rows in the order of one or two keys, with flat memory and no cursor left open.
 
-        ``after`` is given the last row of a page, and returns the query for the next rows.
+        ``since`` is the least value of the first key.
         """
+        rows = query.order_by(*keys).limit(PAGE)
+        page = rows if since is None else rows.where(keys[0] >= since)
         while True:
-            rows = self.read(query.limit(PAGE))
-            yield from rows
-            if len(rows) < PAGE:
+            found = self.read(page)
+            yield from found
+            if len(found) < PAGE:
                 return
-            query = after(rows[-1])
+            last = found[-1]._mapping
+            later = or_(*(key > last[key] for key in keys))
+            # Two bounds, because with only the "or" SQLite reads the index from its start.
+            page = rows.where(keys[0] >= last[keys[0]], later)
 
     def write(self, *statements: Any, rows: Sequence[Mapping[str, Any]] = ()) -> int:
         """Run the statements in one transaction, and return how many rows the last one matched.
 
-        ``rows`` are those of an INSERT statement. Raises RowExists if one of them has a used key.
+        ``rows`` are those of an INSERT statement. If a row's key exists, nothing is written: 0.
         """
         inserted = [rows] if rows else []
 
         def change(connection: Connection) -> int:
             transaction = connection.begin()
-            for statement in statements:
-                done = connection.execute(statement, *inserted)
-            transaction.commit()
-            return int(done.rowcount)
+            with suppress(exc.IntegrityError):
+                for statement in statements:
+                    done = connection.execute(statement, *inserted)
+                transaction.commit()
+                return int(done.rowcount)
+            return 0  # closing the connection rolls back
 
         return self._use("written", change)
 
@@ -106,8 +106,6 @@ class Database:
                 return work(connection)
             finally:
                 _release(connection)
-        except exc.IntegrityError as error:
-            raise RowExists from error
         except exc.SQLAlchemyError as error:
             # The frames of SQLAlchemy and of the driver hold the password.
             empty_frames(error, outer)
@@ -119,12 +117,11 @@ class Database:
             _release(connection)
 
     def _engine(self) -> Engine:
-        process = os.getpid()
-        engine = self._engines.get(process)
+        engine = self._engines.get(os.getpid())
         if engine is None:
             # The parent's engine stays in the dict: garbage collection would close its connections.
             fresh = _open_engine(self._url)
-            engine = self._engines.setdefault(process, fresh)
+            engine = self._engines.setdefault(os.getpid(), fresh)
             if engine is not fresh:
                 fresh.dispose()  # another thread was faster
         return engine
@@ -191,7 +188,7 @@ def _open_engine(url: URL) -> Engine:
     if _is_sqlite(url):
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
     try:
-        engine = sqlalchemy.create_engine(url, **options)
+        engine = create_engine(url, **options)
     except (ImportError, exc.NoSuchModuleError) as error:
         raise DependencyError(
             "The ledger's database needs a driver that is not installed: %s. For PostgreSQL: python"
@@ -219,7 +216,7 @@ def _create_file(path: str) -> None:
 
 
 def _create_tables(engine: Engine) -> None:
-    if sqlalchemy.inspect(engine).has_table(metadata.sorted_tables[-1].name):
+    if inspect(engine).has_table(metadata.sorted_tables[-1].name):
         return
     for left in range(len(metadata.tables), -1, -1):
         try:

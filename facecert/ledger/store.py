@@ -5,16 +5,16 @@ certify_id, and cannot tell a lost certify_id again.
 """
 
 import logging
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterator, Optional, Sequence
 
-from .. import lifecycle
 from ..errors import LedgerError, invalid
-from ..lifecycle import FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, BaseLedger, Opening
+from ..lifecycle import FINAL, GRACE, LIFETIME, OPENED, PASSED, REFUSED, SENT, STATES, UNKNOWN
+from ..lifecycle import BaseLedger, Opening, decide
 from ..redact import guarded
 from ..results import QueryResult
-from .database import Database, RowExists
+from .database import Database
 from .schema import Entry, verifications as table
 
 _log = logging.getLogger("facecert")
@@ -43,18 +43,12 @@ class Ledger(BaseLedger):
         return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
-        """Make the row durable before init is sent.
-
-        Raises:
-            LedgerError: the row could not be written.
-            InvalidParameter: the order number has a row that is not ``refused``.
-        """
+        """Make the row durable. InvalidParameter: the number has a row that is not ``refused``."""
         fresh = {
             "scene_id": scene_id, "state": SENT, "request_id": None, "code": None,
             "sent_at": sent_at, "expires_at": sent_at + LIFETIME,
         }
-        with suppress(RowExists):
-            self.database.write(table.insert().values(outer_order_no=outer_order_no, **fresh))
+        if self.database.write(table.insert().values(outer_order_no=outer_order_no, **fresh)):
             return
         # One statement, so that of two concurrent calls only one finds the row refused.
         again = table.update().where(
@@ -64,14 +58,14 @@ class Ledger(BaseLedger):
             table.c.certify_id.is_(None),
         )
         if not self.database.write(again.values(**fresh)):
-            raise invalid(
-                "outer_order_no", "was used before, according to the ledger; nothing was sent"
-            )
+            rule = "was used before, according to the ledger; nothing was sent"
+            raise invalid("outer_order_no", rule)
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         """Store the result of init."""
         row = table.update().where(table.c.outer_order_no == outer_order_no)
-        told: Dict[str, Any] = {"request_id": _cut(opening.request_id), "code": _cut(opening.code)}
+        texts = {"request_id": opening.request_id, "code": opening.code}
+        told: Dict[str, Any] = {name: text and text[:64] for name, text in texts.items()}
         if opening.expires_at:
             told["expires_at"] = opening.expires_at
         news = [row.values(**told), row.where(table.c.state == SENT).values(state=opening.state)]
@@ -96,9 +90,7 @@ class Ledger(BaseLedger):
             for row in self.database.read(table.select().where(mine, open_)):
                 # The callback's token proves the claim for its own order only.
                 claimed = claim if row.outer_order_no == outer_order_no else None
-                state = lifecycle.decide(
-                    answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed
-                )
+                state = decide(answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed)
                 news: Dict[str, Any] = {"certify_id": answer.certify_id}
                 if state is not None:
                     news.update(state=state, decided_at=datetime.now(timezone.utc))
@@ -137,12 +129,11 @@ class Ledger(BaseLedger):
         These are: ``unknown``, and ``sent`` for more than 5 minutes (look the order number up in
         the console); ``opened`` for more than 30 + 5 minutes (query the certify_id).
         """
-        now = datetime.now(timezone.utc) if now is None else now
-        over = now - lifecycle.GRACE
+        over = (datetime.now(timezone.utc) if now is None else now) - GRACE
         return self.pages(
             (table.c.state == UNKNOWN)
             | ((table.c.state == SENT) & (table.c.sent_at < over))
-            | ((table.c.state == lifecycle.OPENED) & (table.c.expires_at < over))
+            | ((table.c.state == OPENED) & (table.c.expires_at < over))
         )
 
     def pending(self) -> Iterator[Entry]:
@@ -150,11 +141,7 @@ class Ledger(BaseLedger):
         return self.pages(table.c.certify_id.is_not(None) & table.c.state.not_in(FINAL))
 
     def check(self) -> None:
-        """Check that the ledger can be read and written. Changes nothing.
-
-        Raises:
-            LedgerError: it cannot.
-        """
+        """Check that the ledger can be written, without a change; raise LedgerError if not."""
         self.database.write(table.delete().where(table.c.outer_order_no == ""))
 
     def close(self) -> None:
@@ -162,20 +149,12 @@ class Ledger(BaseLedger):
         self.database.close()
 
     def pages(self, wanted: Any, since: Optional[datetime] = None) -> Iterator[Entry]:
-        """Yield the rows that match a condition of SQLAlchemy, oldest first.
-
-        ``since`` is no part of the condition, because SQLite would start each page there.
-        """
-        sent_at, order = table.c.sent_at, table.c.outer_order_no
-        rows = table.select().where(wanted).order_by(sent_at, order)
-
-        def after(last: Any) -> Any:
-            later = (sent_at > last.sent_at) | (order > last.outer_order_no)
-            # A second bound, because with only the "or" SQLite reads the index from its start.
-            return rows.where(sent_at >= last.sent_at, later)
-
-        first = rows if since is None else rows.where(sent_at >= since)
-        return (Entry(*row) for row in self.database.pages(first, after))
+        """Yield the rows that match a condition of SQLAlchemy, oldest first."""
+        # ``since`` is no part of the condition, because SQLite would start each page there.
+        found = self.database.pages(
+            table.select().where(wanted), table.c.sent_at, table.c.outer_order_no, since=since
+        )
+        return (Entry(*row) for row in found)
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:
@@ -183,13 +162,8 @@ class Ledger(BaseLedger):
         try:
             yield
         except BaseException as error:  # a timeout's signal handler may raise anywhere
-            known = isinstance(error, LedgerError)
-            words = str(error) if known else type(error).__name__ + "."
-            ids = "Not in the ledger: outer_order_no %s, certify_id %s"
-            _log.error("%s " + ids, words, outer_order_no, certify_id)
-            if not known:
+            reason = error if isinstance(error, LedgerError) else type(error).__name__ + "."
+            words = "%s Not in the ledger: outer_order_no %s, certify_id %s"
+            _log.error(words, reason, outer_order_no, certify_id)
+            if reason is not error:
                 raise
-
-
-def _cut(text: Optional[str]) -> Optional[str]:
-    return text and text[:64]
