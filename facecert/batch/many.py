@@ -15,7 +15,7 @@ from ..params import check_certify_id, check_scene_id
 from ..redact import empty_frames
 from ..results import QueryResult
 from ..transport.retry import Stopped
-from .rate import Rate
+from .rate import LOOK, Rate
 
 Id = Union[str, Tuple[str, Optional[str]]]
 
@@ -91,16 +91,23 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
     ) -> None:
         # Imported here, because a program that only reads ids does without it.
         from concurrent.futures import ThreadPoolExecutor
-        self._ids, self._query, self._rate = ids, query, rate
+        self._ids, self._rate = ids, rate
         # The threads hold no reference to the batch, so that dropping it half-way stops them.
         weakref.finalize(self, rate.stop)
         self._executor = ThreadPoolExecutor(threads, "facecert-batch")
-        # SimpleQueue where there is one (Python 3.7), because Ctrl-C cannot leave it locked.
-        self._finished: Any = getattr(queue, "SimpleQueue", queue.Queue)()
+        # Ids and items pass through queues, without a future for each id: Ctrl-C in the executor's
+        # submit() can leave a lock behind, but not in a SimpleQueue. (Python 3.6 has none.)
+        new_queue: Any = getattr(queue, "SimpleQueue", queue.Queue)
+        self._submitted, self._finished = new_queue(), new_queue()
+        self._work = partial(_work, self._submitted, self._finished, query, rate)
+        #: Threads that were not started yet.
+        self._to_start = threads
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
         #: for each thread: the next one is ready when the thread has finished one.
         self._out, self._most_out = 0, 2 * threads
         self._at_end = False
+        #: True while the next id is being read.
+        self.reading = False
         #: True after ``stop()``, Ctrl-C, or an error that ended the batch.
         self.stopped = False
         self._failure: Optional[BaseException] = None
@@ -141,11 +148,12 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
                 self._submit()
             working = self._out > 0 and not self.stopped
             if not working:
+                self._submitted.put(None)
                 # Afterwards every item is in the queue. Ctrl-C may have spoiled the count of them.
                 self._executor.shutdown()
             try:
                 # With a timeout, because Windows delivers Ctrl-C only between two waits.
-                future = self._finished.get(block=working, timeout=1)
+                found = self._finished.get(block=working, timeout=1)
             except queue.Empty:
                 if working:
                     continue
@@ -154,22 +162,27 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
                     failure, self._hopeless = self._hopeless, None
                 raise StopIteration if failure is None else failure
             self._out -= 1
-            error = future.exception()
-            if error is None:
-                return self._judged(future.result())
-            if not (self.stopped and isinstance(error, Stopped)):
-                empty_frames(error)
-                self._failure = error
+            if isinstance(found, BatchItem):
+                return self._judged(found)
+            if not (self.stopped and isinstance(found, Stopped)):
+                self._failure = found
                 self.stop()
 
     def _submit(self) -> None:
         try:
-            future = self._executor.submit(self._query, *next(self._ids))
-            future.add_done_callback(self._finished.put)
+            self.reading = True
+            numbered = next(self._ids)
+            self.reading = False
+            if self._to_start:
+                self._executor.submit(self._work)
+                self._to_start -= 1
+            self._submitted.put(numbered)
             self._out += 1
         except Exception as error:
             self._at_end = True
             self._failure = None if isinstance(error, StopIteration) else error
+        finally:
+            self.reading = False
 
     def _judged(self, item: BatchItem) -> BatchItem:
         """Stop the batch after too many hopeless errors in a row."""
@@ -193,6 +206,25 @@ class _BatchRate(Rate):
         from concurrent.futures import thread
         # The module's own flag. Without it, the exit would wait for the turns.
         return self._stopped or bool(getattr(thread, "_shutdown", False))
+
+
+def _work(submitted: Any, finished: Any, query: Callable[[int, Id], BatchItem], rate: Rate) -> None:
+    """Worker loop: puts an item, or the error that ends the batch, for each submitted id."""
+    while True:
+        try:
+            task = submitted.get(timeout=LOOK)
+        except queue.Empty:
+            if rate.stopped:  # the batch was dropped, or the interpreter exits
+                return
+            continue
+        if task is None:
+            submitted.put(None)  # for the next thread
+            return
+        try:
+            finished.put(query(*task))
+        except BaseException as error:
+            empty_frames(error)
+            finished.put(error)
 
 
 def _query(client: Client, scene_id: Optional[str], position: int, item: Any) -> BatchItem:

@@ -10,7 +10,7 @@ from ..errors import invalid
 from ..transport.retry import Pace, Stopped
 
 #: Seconds between two looks at whether a rate was stopped.
-_LOOK = 0.1
+LOOK = 0.1
 
 
 class Rate(Pace):
@@ -63,7 +63,7 @@ class Rate(Pace):
             left = end - self._clock()
             if left <= 0:
                 return
-            (self._sleep or time.sleep)(min(left, _LOOK))
+            (self._sleep or time.sleep)(min(left, LOOK))
         raise Stopped("Stopped while waiting for a turn. Nothing was sent.")
 
     def stop(self) -> None:

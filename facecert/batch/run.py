@@ -1,12 +1,15 @@
 """A whole batch from a file of ids to a file of results, for the command line."""
 
-from typing import Callable, Dict, Iterable, Iterator, Optional, Tuple
+import signal
+import threading
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
 from ..params import check_certify_id
 from .ids import FileId
-from .many import BatchItem, query_many
+from .many import Batch, BatchItem, query_many
 from .results_file import ResultsFile
 
 
@@ -42,7 +45,8 @@ def run_batch(
     """Query every id that has no line in ``results`` yet, and write a line for each.
 
     The first Ctrl-C reads no more ids, waits for the queries under way and writes their lines. The
-    second one raises KeyboardInterrupt. After Ctrl-C or a kill, the same call with
+    second one raises KeyboardInterrupt. (In the main thread, unless the program has its own handler
+    of SIGINT.) After Ctrl-C or a kill, the same call with
     ``ResultsFile(path, resume=True)`` continues. An error that ends the run early is not raised: it
     is the summary's ``error``.
 
@@ -66,24 +70,48 @@ def run_batch(
             lines[position] = line
             yield certify_id, scene_id
 
-    with query_many(without_line(), client=client, qps=qps, threads=threads) as batch:
+    batch = query_many(without_line(), client=client, qps=qps, threads=threads)
+    with batch, _first_ctrl_c_stops(batch, summary):
         while True:
             try:
-                try:
-                    item = next(batch)
-                    results.write(item, lines.pop(item.position))
-                except StopIteration:
-                    return summary
-                except (FacecertError, OSError) as error:
-                    summary.error = error
-                    return summary
-                summary.answered += item.answer is not None
-                summary.passed += item.answer is not None and item.answer.passed
-                summary.failed += item.answer is None and item.certify_id != ""
-                summary.invalid += item.certify_id == ""
-                on_line(item, summary)
-            except KeyboardInterrupt:
-                if summary.interrupted:
-                    raise
-                summary.interrupted = True
-                batch.stop()
+                item = next(batch)
+                results.write(item, lines.pop(item.position))
+            except StopIteration:
+                return summary
+            except _Interrupted:
+                continue
+            except (FacecertError, OSError) as error:
+                summary.error = error
+                return summary
+            summary.answered += item.answer is not None
+            summary.passed += item.answer is not None and item.answer.passed
+            summary.failed += item.answer is None and item.certify_id != ""
+            summary.invalid += item.certify_id == ""
+            on_line(item, summary)
+
+
+class _Interrupted(KeyboardInterrupt):
+    pass
+
+
+@contextmanager
+def _first_ctrl_c_stops(batch: Batch, summary: Summary) -> Iterator[None]:
+    """Let the first Ctrl-C stop the batch, without an exception that could strike anywhere."""
+    default = signal.default_int_handler
+
+    def stop(signum: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, default)
+        summary.interrupted = True
+        batch.stop()
+        if batch.reading:
+            raise _Interrupted  # because the read may block for ever
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not default:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, default)

@@ -294,6 +294,15 @@ def test_a_bug_in_a_thread_is_raised_where_it_is_seen(client, open_many):
         list(query_many(ids, client=Broken()))
 
 
+def test_a_machine_without_threads_to_spare(monkeypatch):
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(query_many(IDS, client=Slow()))
+
+
 class Slow:
     """A client whose calls take until they are let go."""
 
@@ -442,6 +451,33 @@ def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     out, error = child.communicate(timeout=60)
     assert child.returncode == 0, error
     assert out == "2 [None, None] 1\n"
+
+
+CTRL_C = """
+import random, signal, sys
+from facecert.batch import query_many
+from growth_subjects import AnswersAtOnce, certify_id
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+draw = random.Random(1)
+for _ in range(300):
+    batch = query_many(map(certify_id, range(10 ** 9)), client=AnswersAtOnce(), threads=8)
+    for _ in range(50):
+        next(batch)
+    signal.setitimer(signal.ITIMER_REAL, draw.uniform(0.0005, 0.01))
+    try:
+        for item in batch:
+            pass
+    except KeyboardInterrupt:
+        batch.close()
+print("end")
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.version_info < (3, 7), reason="it has no SimpleQueue")
+def test_ctrl_c_at_any_moment_leaves_no_lock_behind():
+    code = "import sys; sys.path.insert(0, %r)\n" % str(ROOT / "tests" / "bench") + CTRL_C
+    assert run_python(code) == "end\n"
 
 
 ENDS_HALF_WAY = """
