@@ -95,8 +95,8 @@ def show_error(shown, error):
         todo += [link.__cause__, link.__context__]
 
 
-@pytest.mark.parametrize("encrypt", [False, True])
-@pytest.mark.parametrize("sts", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.parametrize("encrypt", [True, pytest.param(False, marks=pytest.mark.long)])
+@pytest.mark.parametrize("sts", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_personal_data_and_secrets_are_in_the_body_only(
     everything_shown, sts, encrypt, tls_sandbox
 ):

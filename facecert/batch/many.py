@@ -2,6 +2,7 @@
 
 import math
 import queue
+import threading
 import weakref
 from datetime import datetime, timezone
 from functools import partial
@@ -99,7 +100,10 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         # submit() can leave a lock behind, but not in a SimpleQueue. (Python 3.6 has none.)
         new_queue: Any = getattr(queue, "SimpleQueue", queue.Queue)
         self._submitted, self._finished = new_queue(), new_queue()
-        self._work = partial(_work, self._submitted, self._finished, query, rate)
+        # One thread waits for an id at a time, because a SimpleQueue from which two threads take
+        # can forget a timeout (CPython: it waits for a negative rest, which means for ever).
+        waiting = threading.Lock()
+        self._work = partial(_work, waiting, self._submitted, self._finished, query, rate)
         #: Threads that were not started yet.
         self._to_start = threads
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
@@ -208,13 +212,18 @@ class _BatchRate(Rate):
         return self._stopped or bool(getattr(thread, "_shutdown", False))
 
 
-def _work(submitted: Any, finished: Any, query: Callable[[int, Id], BatchItem], rate: Rate) -> None:
+def _work(
+    waiting: ContextManager[Any], submitted: Any, finished: Any,
+    query: Callable[[int, Id], BatchItem], rate: Rate
+) -> None:
     """Worker loop: puts an item, or the error that ends the batch, for each submitted id."""
     while True:
         try:
-            task = submitted.get(timeout=LOOK)
+            with waiting:
+                # Nothing more comes when the batch was dropped, or when the interpreter exits.
+                task = submitted.get(block=not rate.stopped, timeout=LOOK)
         except queue.Empty:
-            if rate.stopped:  # the batch was dropped, or the interpreter exits
+            if rate.stopped:
                 return
             continue
         if task is None:

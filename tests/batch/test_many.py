@@ -175,6 +175,7 @@ def test_an_error_of_the_ids_comes_after_the_results(client, open_many):
     assert list(batch) == []
 
 
+@pytest.mark.long
 def test_retries_take_their_turns_too(client, open_many, sandbox):
     ids = open_many(4)
     sandbox.fail("http-503", times=4)

@@ -333,6 +333,7 @@ def test_what_a_killed_resume_left_is_no_hindrance(path):
     assert ids_of(path) == [B, A] and not os.path.exists(beside)
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_whole_lines(path):
     """RLIMIT_FSIZE stands in for the full disk: the kernel writes a part of the line, then none."""
     pytest.importorskip("resource")
@@ -413,6 +414,7 @@ def test_each_id_is_claimed_once():
         assert results.claim("Case") and results.claim("case")
 
 
+@pytest.mark.long
 def test_claimed_ids_do_not_stay_in_memory():
     out = run_python(
         "from facecert.batch.results_file import ResultsFile\n"

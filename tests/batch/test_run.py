@@ -203,6 +203,7 @@ def wait_for(condition):
         time.sleep(0.005)
 
 
+@pytest.mark.long
 def test_ctrl_c_while_calls_are_under_way_writes_their_lines(sandbox, open_many, output):
     ids = open_many(2) + ["%032x" % number for number in range(200)]
     sandbox.fail("slow", times=2, seconds=1.0)

@@ -120,6 +120,7 @@ def test_at_a_prompt(sandbox):
     assert (sent["certName"], sent["certNo"]) == (NAME, NUMBER)
 
 
+@pytest.mark.long
 def test_through_standard_input(sandbox):
     sandbox.fail("slow", seconds=0.3)
     with Ps(daemon=True) as ps:
@@ -134,6 +135,7 @@ def test_through_standard_input(sandbox):
     assert sandbox.requests[0].service_parameters["certNo"] == NUMBER
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not BASH and "CI" not in os.environ, reason="no bash here")
 def test_a_shells_history(sandbox, tmp_path):
     history = tmp_path / "history"

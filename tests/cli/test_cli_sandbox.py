@@ -10,6 +10,7 @@ from conftest import ROOT, run_cli, run_python
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 
 
+@pytest.mark.long
 def test_the_sandbox_command_serves_other_programs():
     process = subprocess.Popen(
         [sys.executable, "-m", "facecert", "sandbox", "--port", "0"],

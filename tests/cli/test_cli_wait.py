@@ -206,6 +206,7 @@ def test_ctrl_c_says_what_is_known(commands, certify_id, monkeypatch, answered):
     assert known["passed"] is (False if answered else None) and known["final"] is False
 
 
+@pytest.mark.long
 def test_ctrl_c_for_real(sandbox, person):
     with sandbox.client() as client:
         certify_id = client.init(**person).certify_id

@@ -247,6 +247,7 @@ def test_without_click_it_says_what_to_install(tmp_path):
     assert "pip install click" in said and "Traceback" not in said
 
 
+@pytest.mark.long
 def test_without_a_locale_it_works_or_says_what_to_set():
     done = subprocess.run(
         [sys.executable, "-m", "facecert", "demo"],
@@ -289,6 +290,7 @@ BASH = shutil.which("bash")
 CLICK_COMPLETES = importlib.util.find_spec("click.shell_completion") is not None
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not BASH and "CI" not in os.environ, reason="no bash here")
 @pytest.mark.parametrize(
     "words, expected",

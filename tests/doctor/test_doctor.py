@@ -187,12 +187,14 @@ def test_no_core_at_all(tmp_path):
     assert found.repair == "python -m pip install aliyun-python-sdk-core"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("distributions, on_disk", [(V3, "2.13.33"), (CORE, "2.16.1")])
 def test_one_whole_core(tmp_path, distributions, on_disk):
     found = core_finding(tmp_path, distributions, on_disk)
     assert (found.verdict, found.repair) == ("ok", "") and on_disk in found.words
 
 
+@pytest.mark.long
 def test_metadata_without_files():
     code = (
         "import json, sys; sys.modules['aliyunsdksaf'] = None\n"
@@ -288,6 +290,7 @@ def test_the_access_key_is_masked_and_its_source_named():
     assert "canary" not in str(found) + str(legacy)
 
 
+@pytest.mark.long
 def test_a_profile_is_named_as_the_source(tmp_path):
     (tmp_path / ".alibabacloud").mkdir()
     (tmp_path / ".alibabacloud" / "credentials.ini").write_text(

@@ -32,7 +32,7 @@ def summary(request):
 
 
 #: Targets whose few inputs take seconds.
-SLOW = {"service", "answers"}
+SLOW = {"answers", "exchange", "id-files", "links", "listener", "results", "rpc", "service"}
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,7 @@ def test_bug_a_fork_beside_a_thread_that_writes_spoiled_the_file(tmp_path):
     assert run_python(code, cwd=tmp_path).split() == ["False", "7"]
 
 
+@pytest.mark.long
 @python_3_6_has_no_hooks
 def test_a_fork_waits_no_longer_than_the_longest_lock(tmp_path):
     code = HOLDING + (

@@ -262,6 +262,7 @@ def test_bug_a_failing_sts_request_is_logged_with_its_token(tmp_path):
         assert quoted not in said
 
 
+@pytest.mark.long
 def test_a_profile_whose_sts_cannot_be_reached(tmp_path):
     (tmp_path / ".aliyun").mkdir()
     profile = {

@@ -248,6 +248,7 @@ def test_a_connection_that_was_closed_meanwhile_is_replaced(sandbox, client):
     assert client.pauses == []
 
 
+@pytest.mark.long
 def test_32_threads_on_one_client_lose_and_mix_nothing(sandbox):
     failures, seen = [], {}
 

@@ -147,6 +147,7 @@ def test_the_result_appears_without_reloading(shop, sandbox, browsers, size, pas
     assert [entry for entry in logged if "Content Security" in entry["message"]] == []
 
 
+@pytest.mark.long
 def test_on_a_phone_through_alipay_and_back(shop, sandbox, browsers):
     browser = browsers(PHONE)
     url = begin(browser, shop)

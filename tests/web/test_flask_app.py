@@ -433,6 +433,7 @@ def test_alipay_is_opened_where_it_is_not_a_sandbox(shop, monkeypatch):
     assert "沙箱" not in page
 
 
+@pytest.mark.long
 def test_the_certify_urls_query_is_in_no_request_to_the_shop(shop, browser):
     order = shop.order(browser)
     secret = parse_qs(shop.verification(order).certify_url.partition("?")[2])["sign"][0]
