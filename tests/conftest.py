@@ -1,5 +1,6 @@
 """Shared by all tests: loopback only, a clean environment, frozen clocks, sandboxes."""
 
+import gc
 import ipaddress
 import json
 import os
@@ -53,6 +54,13 @@ def pytest_collection_modifyitems(config, items):
     items[:] = [item for item in items if not item.get_closest_marker("long")]
 
 
+def pytest_collection_finish(session):
+    # Tests that collect garbage need not look at thousands of test items and modules each time.
+    if hasattr(gc, "freeze"):  # Python 3.7
+        gc.collect()
+        gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def loopback_only(monkeypatch):
     """Refuse every connection that would leave this machine."""
@@ -67,10 +75,18 @@ def loopback_only(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(scope="session")
+def homes():
+    """The home directories of this session. Only the last one may be empty."""
+    return []
+
+
 @pytest.fixture(autouse=True)
-def clean_home(monkeypatch, tmp_path_factory):
-    """Keep the credential chain away from the profiles of whoever runs the tests."""
-    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+def clean_home(monkeypatch, tmp_path_factory, homes):
+    """Set HOME to an empty directory, because the credential chain reads profiles there."""
+    if not homes or any(homes[-1].iterdir()):
+        homes.append(tmp_path_factory.mktemp("home"))
+    monkeypatch.setenv("HOME", str(homes[-1]))
     for variable in ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(variable, raising=False)
 

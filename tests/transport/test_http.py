@@ -433,6 +433,7 @@ def test_bug_a_second_response_in_one_record_went_to_the_next_caller(
     assert len(server.received) == 2
 
 
+@pytest.mark.long
 def test_all_addresses_share_the_connect_timeout(monkeypatch):
     with DeadAddress() as one, DeadAddress() as two, DeadAddress() as three:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *a: one.info + two.info + three.info)
@@ -442,6 +443,7 @@ def test_all_addresses_share_the_connect_timeout(monkeypatch):
         assert 1.2 < time.monotonic() - begun < 3.5
 
 
+@pytest.mark.long
 def test_a_dead_address_leaves_time_for_the_next(sandbox, monkeypatch):
     port = int(sandbox.endpoint.rpartition(":")[2])
     alive = socket.getaddrinfo("127.0.0.1", port, 0, socket.SOCK_STREAM)
@@ -544,6 +546,7 @@ print(sum(job.value.outer_order_no == "%s%d" % (when, n) for n, job in enumerate
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after", "used"])
 @pytest.mark.parametrize("kind", ["sandbox", "tls_sandbox"])
 def test_gevent_may_be_patched_at_any_time(request, when, kind):
