@@ -417,6 +417,7 @@ def test_ctrl_c_while_it_reads_stops_it_and_what_is_under_way_can_be_had():
     assert {item.certify_id for item in batch} <= set(IDS[:2])
 
 
+@pytest.mark.long
 def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     """The program catches it, takes what is under way, and ends with a normal exit."""
     ids = open_many(2)
@@ -492,6 +493,7 @@ print('end')
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("qps, then", [(50, ""), (0.005, ""), (0.005, "del batch")])
 def test_an_interpreter_that_ends_half_way_ends(sandbox, open_many, qps, then):
     """Its exit joins the threads. At 0.005 a second the next turn would come after 200 s."""
@@ -517,6 +519,7 @@ def test_an_interpreter_that_ends_does_not_end_a_batch_in_silence(sandbox, open_
     assert run_python(code, env=sandbox.environment) in ("20\n", "RuntimeError\n", "Stopped\n")
 
 
+@pytest.mark.long
 def test_many_ids_take_no_memory(client):
     """Bad ids, so that nothing is sent."""
 

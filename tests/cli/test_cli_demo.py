@@ -106,6 +106,7 @@ def test_demo_live_goes_where_the_environment_says(sandbox):
     assert sandbox.requests[0].service_parameters["certName"] == NAME
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "missing, told",
     [

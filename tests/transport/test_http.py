@@ -200,6 +200,7 @@ def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
     assert caught.value.field == variable
 
 
+@pytest.mark.long
 def test_200_calls_use_one_tls_connection(tls_sandbox):
     with tls_sandbox.client() as client:
         opened = client.init(cert_name="张三", cert_no="330103199001011234")
@@ -433,6 +434,7 @@ def test_bug_a_second_response_in_one_record_went_to_the_next_caller(
     assert len(server.received) == 2
 
 
+@pytest.mark.long
 def test_all_addresses_share_the_connect_timeout(monkeypatch):
     with DeadAddress() as one, DeadAddress() as two, DeadAddress() as three:
         monkeypatch.setattr(socket, "getaddrinfo", lambda *a: one.info + two.info + three.info)
@@ -450,6 +452,7 @@ def test_a_dead_address_leaves_time_for_the_next(sandbox, monkeypatch):
         assert post(sandbox.endpoint, connect_timeout=2).status == 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drip", [b"", b"x"])
 def test_a_tls_handshake_that_does_not_end_is_left_at_the_connect_timeout(drip):
     with SilentServer(b"", drip=drip, every=0.05, waits=False) as server:
@@ -544,8 +547,8 @@ print(sum(job.value.outer_order_no == "%s%d" % (when, n) for n, job in enumerate
 """
 
 
-@pytest.mark.parametrize("when", ["before", "after", "used"])
-@pytest.mark.parametrize("kind", ["sandbox", "tls_sandbox"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.long), "used"])
+@pytest.mark.parametrize("kind", [pytest.param("sandbox", marks=pytest.mark.long), "tls_sandbox"])
 def test_gevent_may_be_patched_at_any_time(request, when, kind):
     pytest.importorskip("gevent")
     sandbox = request.getfixturevalue(kind)
