@@ -492,6 +492,17 @@ def test_a_silent_proxy_is_left_at_the_connect_timeout(monkeypatch):
         assert time.monotonic() - begun < 10
 
 
+def test_addresses_of_ipv6_have_brackets(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://user:p%40ss@[::1]:3128")
+    assert connect.proxy_address("https://gateway.test") == "http://[::1]:3128"
+    proxy = TunnelProxy(1, b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+    monkeypatch.setenv("https_proxy", "http://" + proxy.address)
+    with pytest.raises(ConnectionFailed):
+        post("https://[2001:db8::1]")
+    proxy.close()
+    assert proxy.asked[0].startswith("CONNECT [2001:db8::1]:443 ")
+
+
 def test_a_socks_proxy_is_named_as_one(monkeypatch):
     monkeypatch.setenv("ALL_PROXY", "socks5://user:secretword@127.0.0.1:1")
     with pytest.raises(InvalidParameter) as caught:
