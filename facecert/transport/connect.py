@@ -26,10 +26,8 @@ def tls_context() -> ssl.SSLContext:
     variable = ca_variable()
     bundle = os.environ[variable] if variable else None
     try:
-        if bundle and os.path.isdir(bundle):
-            context = ssl.create_default_context(capath=bundle)
-        else:
-            context = ssl.create_default_context(cafile=bundle)
+        folder = bundle if bundle and os.path.isdir(bundle) else None
+        context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
         if not bundle:
             try:
                 import certifi
@@ -38,8 +36,7 @@ def tls_context() -> ssl.SSLContext:
             else:
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        name = variable or "certifi"
-        raise invalid(name, "names a CA bundle that cannot be read") from error
+        raise invalid(variable or "certifi", "names a CA bundle that cannot be read") from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
@@ -60,7 +57,11 @@ def is_about_tls(error: Optional[BaseException]) -> bool:
 def proxy_address(endpoint: str) -> Optional[str]:
     """Return the proxy's URL without user and password; None when there is no proxy."""
     proxy = _proxy(endpoint)
-    return None if proxy is None else "http://%s:%d" % proxy[:2]
+    return None if proxy is None else "http://" + _address(*proxy[:2])
+
+
+def _address(host: str, port: int) -> str:
+    return ("[%s]:%d" if ":" in host else "%s:%d") % (host, port)
 
 
 def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
@@ -106,7 +107,7 @@ def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float
     connection = _dial(*(proxy[:2] if proxy else (host, port)), deadline)
     try:
         if proxy:
-            _tunnel(connection, "%s:%d" % (host, port), proxy[2], deadline)
+            _tunnel(connection, _address(host, port), proxy[2], deadline)
         if context:
             connection.settimeout(seconds_left(deadline))
             connection = context.wrap_socket(connection, server_hostname=host)

@@ -30,6 +30,7 @@ class World:
         return [later - earlier for earlier, later in zip(self.turns, self.turns[1:])]
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=100)
 @given(
     qps=st.floats(0.2, 50),

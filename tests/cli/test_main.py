@@ -219,6 +219,7 @@ def test_a_closed_output_is_told():
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.long
 def test_an_encoding_without_the_characters_is_told():
     process = facecert_process(
         "demo", env={"PYTHONIOENCODING": "latin-1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE

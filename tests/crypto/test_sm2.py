@@ -313,6 +313,7 @@ def test_gmssl_none_from_encrypt_another_nonce(monkeypatch: Any) -> None:
     assert decrypt(ciphertext, PAIR.private_key) == NUMBER
 
 
+@pytest.mark.long
 def test_gmssl_none_from_encrypt_is_refused_by_decrypt(monkeypatch: Any) -> None:
     nonce = 1
     while sm2.encrypt_bytes(b"A", PAIR.public_key, nonce) is not None:
@@ -659,6 +660,7 @@ def test_without_gmssl(monkeypatch: Any) -> None:
     assert encrypt(NAME)
 
 
+@pytest.mark.long
 def test_threads() -> None:
     pair = KeyPair.generate()
     with ThreadPoolExecutor(8) as pool:

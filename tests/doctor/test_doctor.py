@@ -164,6 +164,7 @@ def test_both_cores_of_no_telling_version(tmp_path):
     assert found.verdict == "warning" and "of unknown distribution" in found.words
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "distributions, on_disk, version, word",
     [
@@ -715,6 +716,7 @@ def test_no_finding_shows_a_secret(env, broken):
     assert "canary" not in shown and "can/ary" not in shown and "12#" not in shown
 
 
+@pytest.mark.long
 def test_an_interceptor_learns_no_secret(tls_sandbox):
     env = dict(SECRETS, FACECERT_ENDPOINT=tls_sandbox.endpoint, ALIBABA_CLOUD_CA_BUNDLE="")
     found = examined(env, SHOW.replace("'call' in sys.argv", "True"))

@@ -157,6 +157,7 @@ def test_a_use_waits_no_longer_than_the_longest_lock(ledger, other, monkeypatch)
     ledger.check()
 
 
+@pytest.mark.long
 def test_a_server_needs_no_lock(postgresql, other, monkeypatch):
     monkeypatch.setattr(database, "LONGEST_LOCK", 0.1)
     ledger = Ledger(postgresql)

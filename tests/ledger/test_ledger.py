@@ -433,6 +433,7 @@ print([(entry.outer_order_no, entry.state) for entry in client.ledger.entries()]
 """
 
 
+@pytest.mark.long
 def test_a_full_disk_keeps_init_from_being_sent(sandbox, tmp_path):
     environ = dict(sandbox.environment, FACECERT_LEDGER=str(tmp_path / "ledger.db"))
     said = run_python(FULL_DISK, env=environ)

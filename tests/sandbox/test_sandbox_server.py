@@ -246,6 +246,7 @@ def test_users_suites_get_the_fixture(tmp_path):
     assert "1 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.long
 def test_without_flask_other_peoples_suites_still_run_and_the_sandbox_says_what_it_needs():
     code = (
         "import sys; sys.modules['flask'] = None\n"
@@ -393,6 +394,7 @@ def test_calls_do_not_get_slower_with_their_number(sandbox, client, person):
     assert min(seconds_for_100() for _ in range(3)) < first * 3
 
 
+@pytest.mark.long
 def test_a_share_of_the_calls_fails_until_it_is_healed(sandbox, client, person):
     certify_id = client.init(**person).certify_id
     sandbox.reset()

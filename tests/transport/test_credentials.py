@@ -305,6 +305,7 @@ def test_what_cannot_be_signed_with_is_refused_without_being_shown(key):
     assert not any(str(part) in str(caught.value) for part in key if len(str(part)) > 3)
 
 
+@pytest.mark.long
 def test_apps_that_make_errors_of_warnings_can_use_the_chain(tmp_path):
     code = (
         "import warnings; warnings.simplefilter('error')\n"

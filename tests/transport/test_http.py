@@ -200,6 +200,7 @@ def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
     assert caught.value.field == variable
 
 
+@pytest.mark.long
 def test_200_calls_use_one_tls_connection(tls_sandbox):
     with tls_sandbox.client() as client:
         opened = client.init(cert_name="张三", cert_no="330103199001011234")
@@ -452,6 +453,7 @@ def test_a_dead_address_leaves_time_for_the_next(sandbox, monkeypatch):
         assert post(sandbox.endpoint, connect_timeout=2).status == 400
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("drip", [b"", b"x"])
 def test_a_tls_handshake_that_does_not_end_is_left_at_the_connect_timeout(drip):
     with SilentServer(b"", drip=drip, every=0.05, waits=False) as server:
@@ -489,6 +491,17 @@ def test_a_silent_proxy_is_left_at_the_connect_timeout(monkeypatch):
         with pytest.raises(ConnectionFailed):
             post("https://gateway.test", connect_timeout=0.5)
         assert time.monotonic() - begun < 10
+
+
+def test_addresses_of_ipv6_have_brackets(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://user:p%40ss@[::1]:3128")
+    assert connect.proxy_address("https://gateway.test") == "http://[::1]:3128"
+    proxy = TunnelProxy(1, b"HTTP/1.1 502 Bad Gateway\r\n\r\n")
+    monkeypatch.setenv("https_proxy", "http://" + proxy.address)
+    with pytest.raises(ConnectionFailed):
+        post("https://[2001:db8::1]")
+    proxy.close()
+    assert proxy.asked[0].startswith("CONNECT [2001:db8::1]:443 ")
 
 
 def test_a_socks_proxy_is_named_as_one(monkeypatch):
@@ -546,9 +559,8 @@ print(sum(job.value.outer_order_no == "%s%d" % (when, n) for n, job in enumerate
 """
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("when", ["before", "after", "used"])
-@pytest.mark.parametrize("kind", ["sandbox", "tls_sandbox"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.long), "used"])
+@pytest.mark.parametrize("kind", [pytest.param("sandbox", marks=pytest.mark.long), "tls_sandbox"])
 def test_gevent_may_be_patched_at_any_time(request, when, kind):
     pytest.importorskip("gevent")
     sandbox = request.getfixturevalue(kind)

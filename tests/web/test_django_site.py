@@ -370,6 +370,7 @@ def test_nothing_personal_is_anywhere(shop, sandbox, browsers, caplog):
         assert private not in kept
 
 
+@pytest.mark.long
 def test_one_command_starts_it_and_ends_it(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -467,6 +467,7 @@ def test_it_starts_with_one_command_and_stops():
             shop.kill()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "environ, named",
     [
