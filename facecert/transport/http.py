@@ -196,21 +196,21 @@ class _Connection:
         """Return the response, and whether the connection may serve another request."""
         self._raw.deadline, self._raw.left = time.monotonic() + timeout, LONGEST_RESPONSE
         # The 0 stays, whatever debug level a program sets for all of http.client.
-        response = HTTPResponse(self, 0, "POST")  # type: ignore[arg-type]
-        response.begin()
-        if response.status < 200:
-            raise HTTPException("an interim response came instead of the final one")
-        if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
-            text = "The response is compressed, which the request forbids; this is not the service."
-            raise BadAnswer(text, http_status=response.status)
-        content = b"".join(iter(lambda: response.read(65536), b""))
-        if response.length:
-            raise HTTPException("the response ended too early")
-        # After anything but a complete 200 the real response may still come.
-        in_step = response.status == 200 and bool(content) and not response.will_close
-        headers = response.getheader("Date"), response.getheader("Retry-After")
-        received = Response(response.status, content, *headers, received_at=time.time())
-        return received, in_step and self.is_quiet()
+        with HTTPResponse(self, 0, "POST") as response:  # type: ignore[arg-type]
+            response.begin()
+            if response.status < 200:
+                raise HTTPException("an interim response came instead of the final one")
+            if response.getheader("Content-Encoding", "identity").strip().lower() != "identity":
+                text = "The response is compressed, against the request; this is not the service."
+                raise BadAnswer(text, http_status=response.status)
+            content = b"".join(iter(lambda: response.read(65536), b""))
+            if response.length:
+                raise HTTPException("the response ended too early")
+            # After anything but a complete 200 the real response may still come.
+            in_step = response.status == 200 and bool(content) and not response.will_close
+            headers = response.getheader("Date"), response.getheader("Retry-After")
+            received = Response(response.status, content, *headers, received_at=time.time())
+            return received, in_step and self.is_quiet()
 
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return the reader; ``HTTPResponse`` asks a socket for it."""
