@@ -52,13 +52,14 @@ class RawServer(Server):
                     pass  # the client has enough of it
 
 
-class SilentServer(Server):
-    """Takes connections and sends ``begin``, then ``drip`` again and again, and never ends."""
+class CrowdServer(Server):
+    """Serves each of its connections in a thread of its own, and counts them."""
 
-    def __init__(self, begin, drip=b"", every=0.05, waits=True):
+    def __init__(self):
         super().__init__()
-        self._begin, self._drip, self._every, self._waits = begin, drip, every, waits
-        self._ended = threading.Event()
+        self.connections = 0
+
+    def _start(self):
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self):
@@ -67,7 +68,18 @@ class SilentServer(Server):
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+
+class SilentServer(CrowdServer):
+    """Takes connections and sends ``begin``, then ``drip`` again and again, and never ends."""
+
+    def __init__(self, begin, drip=b"", every=0.05, waits=True):
+        super().__init__()
+        self._begin, self._drip, self._every, self._waits = begin, drip, every, waits
+        self._ended = threading.Event()
+        self._start()
 
     def _serve(self, connection):
         with connection:
@@ -107,26 +119,13 @@ class DeadAddress(Server):
         super().__exit__()
 
 
-class LateServer:
+class LateServer(CrowdServer):
     """Answers every request twice on its connection: at once, and 0.1 s later."""
 
     def __init__(self, early, late):
-        self.connections = 0
-        self._listener = socket.socket()
-        self._listener.bind(("127.0.0.1", 0))
-        self._listener.listen(5)
-        self.endpoint = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
+        super().__init__()
         self._early, self._late = early, late
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+        self._start()
 
     def _serve(self, connection):
         with connection:
@@ -138,12 +137,6 @@ class LateServer:
                     connection.sendall(self._late % number)
             except OSError:
                 pass  # the client has gone: it should
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self._listener.close()
 
 
 class TunnelProxy:
