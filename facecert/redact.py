@@ -103,17 +103,20 @@ class Private(Hidden):
         Letters and digits alone are compared, after NFKC, forwards and backwards; then what the
         text may hold percent-encoded, as hexadecimal, as Base64, or in a wrong encoding.
         """
+        # Base64 is the shortest encoding in ASCII. Most ids are too short for any secret.
+        longest = len(text) * 3 // 4 if re.fullmatch("[\x00-\x7f]*", text) else sys.maxsize
         wanted = {_letters_and_digits(one) for one in self.value} - {""}
         encoded = {
             one.encode(encoding, "ignore").lower()
             for private in self.value
+            if len(private) <= longest
             for one in (private, private[::-1])
             for encoding in _ENCODINGS
         } - {b""}
         unquoted = unquote(unquote(unquote(text)))
         for direction in {text, text[::-1], unquoted, unquoted[::-1]}:
             plain = _letters_and_digits(direction)
-            data = b"\n".join(_decoded(direction, plain)).lower()
+            data = b"\n".join(_decoded(direction, plain)).lower() if encoded else b""
             if any(one in plain for one in wanted) or any(one in data for one in encoded):
                 return True
         return False

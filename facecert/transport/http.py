@@ -65,13 +65,11 @@ class Http:
             NoAnswer: the request was sent, or a part of it, and no complete response came.
             BadAnswer: the response is too large, or compressed.
         """
-        connection, begun, in_step = None, False, False
+        connection, in_step = None, False
         cause: Optional[BaseException] = None
         try:
             connection = self._state().take() or self._connect()
-            connection.send_head(self._head + str(len(form.value)), self._read_timeout)
-            begun = True
-            connection.send_body(form)
+            connection.send(self._head + str(len(form.value)), form, self._read_timeout)
             response, in_step = connection.receive(self._read_timeout)
             return response
         except FacecertError:
@@ -80,6 +78,7 @@ class Http:
             text = "The response has more than %d bytes; this is not the service."
             failure: FacecertError = BadAnswer(text % LONGEST_RESPONSE)
         except (HTTPException, OSError, ValueError, RecursionError) as error:
+            begun = connection is not None and connection.begun
             failure, cause = self._failure(error, begun)
         finally:
             if connection is not None and in_step:
@@ -182,15 +181,21 @@ class _Connection:
         self._raw = _Raw(connection)
         self._reader = _Reader(self._raw, 65536)
         self.idle_since = 0.0
+        self.begun = False
 
-    def send_head(self, head: str, timeout: float) -> None:
-        """Send the head of a request."""
+    def send(self, head: str, form: Form, timeout: float) -> None:
+        """Send a request. ``begun`` tells whether a byte of the body was sent.
+
+        Head and body are one TLS record, because a second one costs time. When ``send`` raises,
+        the peer received nothing of what it was given: a record that is cut off has no content.
+        """
+        text = (head + "\r\n\r\n").encode("ascii")
+        left, rest = len(form.value), Hidden(text + form.take())
+        self.begun = False
         self._socket.settimeout(timeout)
-        self._socket.sendall((head + "\r\n\r\n").encode("ascii"))
-
-    def send_body(self, form: Form) -> None:
-        """Send the body. From its first byte on, the call may have been done."""
-        self._socket.sendall(form.take())
+        while rest.value:
+            rest.value = rest.value[self._socket.send(rest.value) :]
+            self.begun = len(rest.value) < left
 
     def receive(self, timeout: float) -> Tuple[Response, bool]:
         """Return the response, and whether the connection may serve another request."""

@@ -357,15 +357,44 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(monkeypatch, 
     assert caught.value.__cause__ is None and caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("step, kind", [("send_head", ConnectionFailed), ("send_body", NoAnswer)])
-@pytest.mark.parametrize("failure", [OSError("words"), ValueError("words")])
-def test_sent_begins_with_the_first_byte_of_the_body(sandbox, monkeypatch, step, kind, failure):
-    def fail(self, *args):
-        raise failure
+class Failing:
+    """A socket whose ``send`` takes as many bytes as it is told, one number a call, then fails."""
 
-    monkeypatch.setattr(transport._Connection, step, fail)
+    def __init__(self, *takes, failure=OSError("words")):
+        self.takes = list(takes)
+        self.failure = failure
+
+    def settimeout(self, seconds):
+        pass
+
+    def close(self):
+        pass
+
+    def send(self, data):
+        if not self.takes:
+            raise self.failure
+        return min(self.takes.pop(0), len(data))
+
+
+@pytest.mark.parametrize("failure", [OSError("words"), ValueError("words")])
+@pytest.mark.parametrize(
+    "takes, kind",
+    [
+        ((), ConnectionFailed),
+        ((1, 1), ConnectionFailed),
+        (("the head",), ConnectionFailed),
+        (("the head", 1), NoAnswer),
+        ((1, "the head"), NoAnswer),
+    ],
+)
+def test_sent_begins_with_the_first_byte_of_the_body(sandbox, monkeypatch, takes, kind, failure):
+    http = Http(sandbox.endpoint, connect_timeout=1, read_timeout=1)
+    head = len(http._head + "%d\r\n\r\n" % len(FORM))
+    takes = [head if one == "the head" else one for one in takes]
+    fake = Failing(*takes, failure=failure)
+    monkeypatch.setattr(http, "_connect", lambda: transport._Connection(fake))
     with pytest.raises(kind) as caught:
-        post(sandbox.endpoint)
+        http.post(Form(FORM))
     assert caught.value.outcome == ("not sent" if kind is ConnectionFailed else "unknown")
     assert caught.value.__cause__ is not None
 
