@@ -13,7 +13,6 @@ from .lifecycle import BaseLedger
 from .links import is_loopback
 from .redact import Private, guarded
 from .results import InitResult, QueryResult
-from .transport.credentials import Credentials
 from .transport.retry import Pace
 
 
@@ -53,6 +52,11 @@ class Client:
         read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
         ledger: Union[BaseLedger, str, None] = None
     ) -> None:
+        # Imported here, so that importing facecert stays cheap.
+        from .transport.credentials import Credentials
+        from .transport.gateway import Gateway
+        from .transport.http import Http
+
         source = Credentials(credentials)
         self._callback_secrets = check_secrets(callback_secret) if callback_secret else Private()
         del credentials, callback_secret  # before code of other packages runs
@@ -64,9 +68,6 @@ class Client:
         if isinstance(sm2_public_key, str):
             sm2_public_key = PublicKey.parse(sm2_public_key.strip())
         self._sm2_public_key = sm2_public_key
-        from .transport.gateway import Gateway  # here, so that importing facecert stays cheap
-        from .transport.http import Http
-
         connect_timeout = settings.check_seconds(connect_timeout, "connect_timeout")
         read_timeout = settings.check_seconds(read_timeout, "read_timeout")
         http = Http(self.endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout)

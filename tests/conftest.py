@@ -1,6 +1,5 @@
 """Shared by all tests: loopback only, a clean environment, frozen clocks, sandboxes."""
 
-import gc
 import ipaddress
 import json
 import os
@@ -52,13 +51,6 @@ def pytest_collection_modifyitems(config, items):
         return
     config.hook.pytest_deselected(items=[i for i in items if i.get_closest_marker("long")])
     items[:] = [item for item in items if not item.get_closest_marker("long")]
-
-
-def pytest_collection_finish(session):
-    # Tests that collect garbage need not look at thousands of test items and modules each time.
-    if hasattr(gc, "freeze"):  # Python 3.7
-        gc.collect()
-        gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -196,6 +196,7 @@ class _Connection:
         while rest.value:
             rest.value = rest.value[self._socket.send(rest.value) :]
             self.begun = len(rest.value) < left
+        self.begun = True
 
     def receive(self, timeout: float) -> Tuple[Response, bool]:
         """Return the response, and whether the connection may serve another request."""

@@ -545,7 +545,7 @@ def test_nobody_listens():
 
 
 def test_who_accepts_and_never_answers(monkeypatch):
-    monkeypatch.setattr(reach, "PATIENCE", 0.05)
+    monkeypatch.setattr(reach, "PATIENCE", 0.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(5)

@@ -188,6 +188,9 @@ def struck(use, step):
         return trace
 
     before = sys.gettrace()
+    # Python 3.12 traces opcodes only if a frame asked for them before settrace.
+    if event_name == "opcode":
+        sys._getframe().f_trace_opcodes = True
     sys.settrace(trace)
     try:
         use()
@@ -246,9 +249,9 @@ ledger.check()
 other = threading.Thread(target=use, daemon=True)
 other.start()
 for turn in range(2000):
-    end = time.monotonic() + 0.004
     try:
         signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, 0.003))
+        end = time.monotonic() + 1  # for a strike that a finalizer swallows
         while time.monotonic() < end:
             ledger.check() if turn % 2 else ledger.get("order1")
     except BaseException:  # SQLAlchemy's own assertions may be struck, too
