@@ -7,7 +7,7 @@ from .callback import Callback, parse_callback
 from .client import Client
 from .default import confirm, init, query
 from .errors import (
-    BadAnswer, CallbackError, ClockSkew, ConnectionFailed, CredentialsError, DependencyError,
+    BadAnswer, BudgetSpent, CallbackError, ClockSkew, ConnectionFailed, CredentialsError, DependencyError,
     FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer, ServiceError,
     SignatureError, Throttled,
 )  # fmt: skip
@@ -17,7 +17,7 @@ from .results import InitResult, QueryResult
 from .crypto.sm2 import Ciphertext, encrypt
 
 __all__ = [
-    "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
+    "BadAnswer", "BudgetSpent", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
     "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
     "InitResult", "InvalidParameter", "LedgerError", "NoAnswer", "QueryResult", "ServiceError",
     "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "init_request",
