@@ -7,9 +7,9 @@ from .callback import Callback, parse_callback
 from .client import Client
 from .default import confirm, init, query
 from .errors import (
-    BadAnswer, BudgetSpent, CallbackError, ClockSkew, ConnectionFailed, CredentialsError, DependencyError,
-    FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer, ServiceError,
-    SignatureError, Throttled,
+    BadAnswer, BudgetSpent, CallbackError, ClockSkew, ConnectionFailed, CredentialsError,
+    DependencyError, FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer,
+    ServiceError, SignatureError, Throttled,
 )  # fmt: skip
 from .links import alipay_link
 from .official import init_request, query_request, read_init, read_query

@@ -189,9 +189,8 @@ class Client:
             InvalidParameter: there is neither ``callback_secret`` nor ``certify_id`` to check by.
             FacecertError: the query failed; answer with an error, so that the platform calls again.
         """
-        claim = callback if isinstance(callback, Callback) else parse_callback(callback)
+        claim = self.read_callback(callback, outer_order_no, certify_id)
         del callback
-        claim.check(self._callback_secrets, outer_order_no, certify_id)
         # With a secret the token has proven the order, and that the platform sent the claim.
         proven = bool(self._callback_secrets)
         if proven and self.ledger is not None:
@@ -200,6 +199,15 @@ class Client:
             claim.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
         )
         return self._query(parameters, claim=claim.passed if proven else None)
+
+    @guarded
+    def read_callback(
+        self, callback: Any, outer_order_no: Optional[str] = None, certify_id: Optional[str] = None
+    ) -> Callback:
+        """Check which order a callback is about, without a query; see ``confirm``."""
+        claim = callback if isinstance(callback, Callback) else parse_callback(callback)
+        claim.check(self._callback_secrets, outer_order_no, certify_id)
+        return claim
 
     def paced(self, pace: Pace) -> "Client":
         """Return this client, connections included, whose attempts keep to ``pace``."""

@@ -117,7 +117,5 @@ def budget_spent(per_day: int, sent_at: datetime) -> BudgetSpent:
     """Return the error for an init beyond the daily budget."""
     now = sent_at.astimezone(CHINA)
     midnight = datetime(now.year, now.month, now.day, tzinfo=CHINA) + timedelta(days=1)
-    text = "The budget of %d inits for %s (UTC+8) is spent; nothing was sent. Raise per_day or wait."
-    return BudgetSpent(
-        text % (per_day, now.date()), retry_after=(midnight - now).total_seconds()
-    )
+    text = "The budget of %d inits for %s (UTC+8) is spent. Raise per_day, or try again tomorrow."
+    return BudgetSpent(text % (per_day, now.date()), retry_after=(midnight - now).total_seconds())
