@@ -15,7 +15,6 @@ from facecert.lifecycle import LIFETIME, Opening
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from facecert.ledger import Ledger  # noqa: E402
-from facecert.ledger.bill import CHINA  # noqa: E402
 from facecert.ledger.schema import verifications  # noqa: E402
 
 FIRST = datetime.datetime(2026, 10, 1, tzinfo=CHINA)
