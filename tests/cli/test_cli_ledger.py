@@ -10,7 +10,7 @@ import sys
 import pytest
 from conftest import ROOT, run_cli
 
-from facecert.lifecycle import LIFETIME, Opening
+from facecert.lifecycle import CHINA, LIFETIME, Opening
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")

@@ -841,3 +841,151 @@ def test_a_wrong_url_is_in_no_frame_of_the_ledger():
     with pytest.raises(facecert.InvalidParameter) as caught:
         Ledger("postgresql://user:canary-password@host:port/x")
     assert "canary-password" not in crash_report(caught.value)
+
+
+def test_what_receivers_were_not_told_is_listed_until_it_is_marked(ledger):
+    for order, claim in (("order1", False), ("order2", None)):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+        ledger.keep_claim(order, "c" + order)
+        ledger.keep_answer(answer_of("c" + order, False), asked_at=NOW, claim=claim)
+    (entry,) = ledger.untold()
+    assert (entry.outer_order_no, entry.state, entry.told) == ("order1", "failed", None)
+    ledger.keep_answer(answer_of("corder1", True), asked_at=NOW)
+    ledger.keep_told("order1", "failed")  # meanwhile it has passed
+    (entry,) = ledger.untold()
+    assert (entry.state, entry.told) == ("passed", "failed")
+    ledger.keep_told("order1", "passed")
+    assert list(ledger.untold()) == [] and ledger.get("order1").told == "passed"
+
+
+def test_an_order_that_is_not_in_the_ledger_may_claim_an_unknown_id(ledger):
+    ledger.keep_claim("order1", "c1")
+    assert list(ledger.entries()) == []
+
+
+def test_bug_an_id_that_another_row_has_left_the_ledger_as_an_exception(ledger, caplog):
+    for order in ("order1", "order2"):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+        ledger.keep_opening(order, Opening("opened", "c1", "r1", None, NOW + LIFETIME))
+    assert states(ledger) == {"order1": "opened", "order2": "sent"}
+    assert ledger.find("c1").outer_order_no == "order1"
+    assert "outer_order_no order2, certify_id c1" in caplog.text
+
+
+@pytest.fixture
+def budget(url):
+    ledger = Ledger(url, per_day=2)
+    yield ledger
+    ledger.close()
+
+
+def test_a_daily_budget(budget):
+    def keep_sent(order, sent_at=NOW):
+        budget.keep_sent(order, scene_id="1", sent_at=sent_at)
+
+    keep_sent("order1")
+    with pytest.raises(facecert.InvalidParameter):
+        keep_sent("order1")  # nothing is sent, so nothing is counted
+    budget.keep_opening("order1", Opening("refused", code="402"))
+    keep_sent("order1")  # a refused init counts
+    with pytest.raises(facecert.BudgetSpent) as caught:
+        keep_sent("order2")
+    assert budget.get("order2") is None
+    assert caught.value.retry_after == 4 * 3600 - 0.25
+    budget.keep_opening("order1", Opening("refused", code="402"))
+    with pytest.raises(facecert.BudgetSpent):
+        keep_sent("order1")
+    assert budget.get("order1").state == "refused"
+    keep_sent("order2", NOW + datetime.timedelta(hours=4))
+
+
+def test_a_retry_is_not_counted(sandbox, budget, client, person):
+    client.ledger = budget
+    for turn in range(2):
+        sandbox.fail("throttled", times=2)
+        client.init(**person)
+    assert len(sandbox.requests) == 6
+    with pytest.raises(facecert.BudgetSpent):
+        client.init(**person)
+    assert len(sandbox.requests) == 6
+
+
+def test_a_budget_needs_a_ledger(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    for arguments in ({}, {"ledger": Ledger(path)}):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            facecert.Client("1", per_day=100, **arguments)
+        assert caught.value.field == "per_day"
+    for wrong in (0, True, "100", 10 ** 9 + 1):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            facecert.Client("1", ledger=path, per_day=wrong)
+        assert caught.value.field == "per_day"
+    assert facecert.Client("1", ledger=path, per_day=100).ledger.per_day == 100
+
+
+class DriversError(Exception):
+    """An error as a driver raises it."""
+
+    def __init__(self, *arguments, **attributes):
+        super().__init__(*arguments)
+        vars(self).update(attributes)
+
+
+def failing(ledger, monkeypatch, *errors):
+    """Have the next transactions raise these errors of a driver; return how many are left."""
+    from sqlalchemy.exc import DBAPIError
+
+    left, execute = list(errors), sqlalchemy.engine.Connection.execute
+
+    def fail(self, statement, *more, **named):
+        if left and not statement.is_select:
+            raise DBAPIError("UPDATE", {}, left.pop(0))
+        return execute(self, statement, *more, **named)
+
+    monkeypatch.setattr(sqlalchemy.engine.Connection, "execute", fail)
+    return left
+
+
+CONFLICTS = [
+    DriversError(1213, "Deadlock found"), DriversError(1205, "Lock wait timeout exceeded"),
+    DriversError("Deadlock found", errno=1213), DriversError("deadlock", pgcode="40P01"),
+    DriversError("could not serialize", sqlstate="40001"), sqlite3.OperationalError(
+        "database is locked"
+    ),
+]  # fmt: skip
+
+
+def test_a_lost_conflict_is_tried_again(ledger, monkeypatch, caplog):
+    ledger.check()
+    left = failing(ledger, monkeypatch, *CONFLICTS)
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert not left
+    left += CONFLICTS
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert not left and not caplog.records and ledger.get("order1").certify_id == "c1"
+
+
+def test_conflicts_are_tried_again_for_two_seconds_at_most(ledger, monkeypatch, caplog):
+    assert database.LONGEST_RETRY == 2
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    monkeypatch.setattr(database, "LONGEST_RETRY", 0.1)
+    left = failing(ledger, monkeypatch, *CONFLICTS * 1000)
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert left and "certify_id c1" in caplog.text
+    left.clear()
+
+
+def test_after_the_response_another_error_is_tried_again_once(ledger, monkeypatch, caplog):
+    ledger.check()
+    error = DriversError("server closed the connection unexpectedly")
+    left = failing(ledger, monkeypatch, error)
+    with pytest.raises(facecert.LedgerError):  # It may have been committed.
+        ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    left += [error]
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert not left and not caplog.records and ledger.get("order1").certify_id == "c1"
+    left += [error] * 3
+    ledger.keep_answer(answer_of("c1", True), asked_at=NOW)
+    assert len(left) == 1 and "certify_id c1" in caplog.text
+    left.clear()
