@@ -12,10 +12,9 @@ import pathlib
 import sys
 import tempfile
 
-from facecert.ledger.bill import CHINA, Bill
 from facecert.batch import read_ids
-from facecert.ledger import Ledger
-from facecert.lifecycle import LIFETIME, Opening
+from facecert.ledger import Bill, Ledger
+from facecert.lifecycle import CHINA, LIFETIME, Opening
 
 
 def reconcile(ledger, path, month):

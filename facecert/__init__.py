@@ -7,9 +7,9 @@ from .callback import Callback, parse_callback
 from .client import Client
 from .default import confirm, init, query
 from .errors import (
-    BadAnswer, CallbackError, ClockSkew, ConnectionFailed, CredentialsError, DependencyError,
-    FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer, ServiceError,
-    SignatureError, Throttled,
+    BadAnswer, BudgetSpent, CallbackError, ClockSkew, ConnectionFailed, CredentialsError,
+    DependencyError, FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer,
+    ServiceError, SignatureError, Throttled,
 )  # fmt: skip
 from .links import alipay_link
 from .official import init_request, query_request, read_init, read_query
@@ -17,7 +17,7 @@ from .results import InitResult, QueryResult
 from .crypto.sm2 import Ciphertext, encrypt
 
 __all__ = [
-    "BadAnswer", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
+    "BadAnswer", "BudgetSpent", "Callback", "CallbackError", "Ciphertext", "Client", "ClockSkew",
     "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
     "InitResult", "InvalidParameter", "LedgerError", "NoAnswer", "QueryResult", "ServiceError",
     "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "init_request",

@@ -7,7 +7,7 @@ from typing import Any, Mapping, Optional, Union
 from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .crypto.sm2 import PublicKey
-from .errors import DependencyError
+from .errors import DependencyError, invalid
 from .identity import person
 from .lifecycle import BaseLedger
 from .links import is_loopback
@@ -37,6 +37,8 @@ class Client:
             rotation, the new one first. Then ``init`` adds the callback token and the order
             number, and ``confirm`` checks them.
         ledger: the record of every verification: a URL for ``Ledger``, or any ``BaseLedger``.
+        per_day: how many inits are sent on one day of China (UTC+8) at most. The ledger counts
+            them, so ``ledger`` must be a URL; to a ``Ledger`` of your own give it yourself.
 
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
@@ -50,7 +52,7 @@ class Client:
         endpoint: Optional[str] = None, encrypt: bool = False,
         sm2_public_key: Union[PublicKey, str, None] = None, connect_timeout: float = 5,
         read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
-        ledger: Union[BaseLedger, str, None] = None
+        ledger: Union[BaseLedger, str, None] = None, per_day: Optional[int] = None
     ) -> None:
         # Imported here, so that importing facecert stays cheap.
         from .transport.credentials import Credentials
@@ -60,7 +62,9 @@ class Client:
         source = Credentials(credentials)
         self._callback_secrets = check_secrets(callback_secret) if callback_secret else Private()
         del credentials, callback_secret  # before code of other packages runs
-        self.ledger = _open_ledger(ledger) if isinstance(ledger, str) else ledger
+        if per_day is not None and not isinstance(ledger, str):
+            raise invalid("per_day", "needs a ledger that counts: Client(ledger=URL, per_day=N)")
+        self.ledger = _open_ledger(ledger, per_day) if isinstance(ledger, str) else ledger
         del ledger
         self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
@@ -111,6 +115,7 @@ class Client:
         Raises:
             InvalidParameter: nothing was sent; ``field`` names the argument.
             LedgerError: nothing was sent, because the ledger could not be written.
+            BudgetSpent: nothing was sent, because ``per_day`` inits were sent today.
             NoAnswer, BadAnswer, GatewayError, ServiceError: where ``outcome`` is ``"unknown"``, a
                 verification may have been opened under the error's ``outer_order_no``.
             FacecertError: any other; nothing was opened.
@@ -184,17 +189,25 @@ class Client:
             InvalidParameter: there is neither ``callback_secret`` nor ``certify_id`` to check by.
             FacecertError: the query failed; answer with an error, so that the platform calls again.
         """
-        claim = callback if isinstance(callback, Callback) else parse_callback(callback)
+        claim = self.read_callback(callback, outer_order_no, certify_id)
         del callback
-        claim.check(self._callback_secrets, outer_order_no, certify_id)
+        # With a secret the token has proven the order, and that the platform sent the claim.
+        proven = bool(self._callback_secrets)
+        if proven and self.ledger is not None:
+            self.ledger.keep_claim(str(outer_order_no or claim.outer_order_no), claim.certify_id)
         parameters = params.query_parameters(
             claim.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
         )
-        if not self._callback_secrets:
-            # Neither the order is proven, nor that the platform sent the claim.
-            return self._query(parameters)
-        order = outer_order_no or claim.outer_order_no
-        return self._query(parameters, outer_order_no=order, claim=claim.passed)
+        return self._query(parameters, claim=claim.passed if proven else None)
+
+    @guarded
+    def read_callback(
+        self, callback: Any, outer_order_no: Optional[str] = None, certify_id: Optional[str] = None
+    ) -> Callback:
+        """Check which order a callback is about, without a query; see ``confirm``."""
+        claim = callback if isinstance(callback, Callback) else parse_callback(callback)
+        claim.check(self._callback_secrets, outer_order_no, certify_id)
+        return claim
 
     def paced(self, pace: Pace) -> "Client":
         """Return this client, connections included, whose attempts keep to ``pace``."""
@@ -218,22 +231,16 @@ class Client:
         return "<facecert.Client scene_id=%s endpoint=%s>" % (known("scene_id"), known("endpoint"))
 
     def _query(
-        self,
-        parameters: params.ServiceParameters,
-        *,
-        outer_order_no: Optional[str] = None,
-        claim: Optional[bool] = None
+        self, parameters: params.ServiceParameters, claim: Optional[bool] = None
     ) -> QueryResult:
         """Send a query and store its result in the ledger; see ``BaseLedger.keep_answer``."""
         result, asked_at = self._gateway.call(parameters)
         if self.ledger is not None:
-            self.ledger.keep_answer(
-                result, asked_at=asked_at, outer_order_no=outer_order_no, claim=claim
-            )
+            self.ledger.keep_answer(result, asked_at=asked_at, claim=claim)
         return result  # type: ignore[no-any-return]
 
 
-def _open_ledger(url: str) -> BaseLedger:
+def _open_ledger(url: str, per_day: Optional[int]) -> BaseLedger:
     try:
         from .ledger import Ledger
     except ModuleNotFoundError as error:
@@ -243,4 +250,4 @@ def _open_ledger(url: str) -> BaseLedger:
             "Client(ledger=URL) needs the folder facecert/ledger, which was not copied along. Copy"
             " it, or pass an object of your own (facecert.lifecycle.BaseLedger)."
         ) from error
-    return Ledger(url)
+    return Ledger(url, per_day=per_day)

@@ -14,6 +14,7 @@
     |   `-- ClockSkew         this machine's clock is off                          .skew_seconds
     |-- ServiceError          the service returned a Code other than 200
     |-- LedgerError           the ledger could not be read or written
+    |-- BudgetSpent           the day's budget of inits is spent
     `-- CallbackError         not a callback, or its token is missing or wrong
 
 ``outcome`` says what became of the call: ``"not sent"`` (the request never left this process),
@@ -194,3 +195,10 @@ class LedgerError(FacecertError):
     """
 
     retryable = True
+
+
+class BudgetSpent(FacecertError):
+    """``init`` was not sent, because the day's budget (``per_day``) is spent.
+
+    ``retry_after`` is the time until the next day of China (UTC+8).
+    """

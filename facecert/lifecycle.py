@@ -1,11 +1,11 @@
 """The states of a verification, the rule that decides them, and the interface of a ledger."""
 
 import abc
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import NamedTuple, Optional
 
 from .errors import UNKNOWN as OUTCOME_UNKNOWN
-from .errors import FacecertError
+from .errors import BudgetSpent, FacecertError
 from .results import InitResult, QueryResult
 
 SENT = "sent"
@@ -25,6 +25,9 @@ LIFETIME = timedelta(minutes=30)
 
 #: How long after the 30 minutes "not passed" still may mean "not yet".
 GRACE = timedelta(minutes=5)
+
+#: Alibaba Cloud's days and months begin at midnight in China.
+CHINA = timezone(timedelta(hours=8))
 
 
 class Opening(NamedTuple):
@@ -51,7 +54,8 @@ class BaseLedger(abc.ABC):
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
         """Make the row durable, as ``sent``. If this raises, init is not sent.
 
-        An order number may be used again only when its row is ``refused``.
+        An order number may be used again only when its row is ``refused``. With a daily budget
+        the same transaction counts the init, and raises ``budget_spent`` if there is none left.
         """
 
     @abc.abstractmethod
@@ -59,16 +63,23 @@ class BaseLedger(abc.ABC):
         """Store the outcome of init; a fast callback may have stored its own state already."""
 
     @abc.abstractmethod
+    def keep_claim(self, outer_order_no: str, certify_id: str) -> None:
+        """Store the certify_id that a callback names, whose token has proven the order.
+
+        Raises:
+            CallbackError: the row has another certify_id, or another row has this one. So one
+                order's token and another order's verification settle nothing.
+        """
+
+    @abc.abstractmethod
     def keep_answer(
-        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
-        claim: Optional[bool] = None
+        self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
     ) -> None:
-        """Store the result of a query, if ``decide`` derives a state from it.
+        """Store the state that ``decide`` derives from the result of a query.
 
         Args:
             asked_at: aware UTC datetime before the query was sent.
-            outer_order_no: the order, if a callback's token has proven it.
-            claim: whether that callback said that the person passed.
+            claim: whether a genuine callback for this certify_id said that the person passed.
         """
 
 
@@ -87,14 +98,24 @@ def failed(error: BaseException) -> Opening:
 
 
 def decide(
-    answer: QueryResult, *, asked_at: datetime, expires_at: datetime, claim: Optional[bool] = None
-) -> Optional[str]:
-    """Return ``passed``, ``failed``, or None while "not passed" may mean "not yet".
+    state: str, answer: QueryResult, *, asked_at: datetime, expires_at: datetime,
+    claim: Optional[bool] = None
+) -> str:
+    """Return the state of a verification after the result of a query; often it is unchanged.
 
-    "Not passed" is final once a genuine callback has said so, or when the time is over.
+    ``passed`` is never taken back, and replaces ``failed``. "Not passed" is final once a genuine
+    callback has said so, or when the time is over; before, it may mean "not yet".
     """
     if answer.passed:
         return PASSED
-    if claim is False or asked_at >= expires_at + GRACE:
+    if state not in FINAL and (claim is False or asked_at >= expires_at + GRACE):
         return FAILED
-    return None
+    return state
+
+
+def budget_spent(per_day: int, sent_at: datetime) -> BudgetSpent:
+    """Return the error for an init beyond the daily budget."""
+    now = sent_at.astimezone(CHINA)
+    midnight = datetime(now.year, now.month, now.day, tzinfo=CHINA) + timedelta(days=1)
+    text = "The budget of %d inits for %s (UTC+8) is spent. Raise per_day, or try again tomorrow."
+    return BudgetSpent(text % (per_day, now.date()), retry_after=(midnight - now).total_seconds())

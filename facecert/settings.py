@@ -55,8 +55,17 @@ def check_seconds(value: float, field: str) -> float:
 
 def check_attempts(value: int, field: str = "attempts") -> int:
     """Return how often a call is sent at most: 1 to 10."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 10:
-        raise invalid(field, "must be a whole number from 1 to 10")
+    return _check_whole(value, field, 10)
+
+
+def check_per_day(value: int, field: str = "per_day") -> int:
+    """Return how many inits are sent on one day at most: 1 to 1,000,000,000."""
+    return _check_whole(value, field, 10 ** 9)
+
+
+def _check_whole(value: int, field: str, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise invalid(field, "must be a whole number from 1 to %d" % most)
     return value
 
 
@@ -65,8 +74,8 @@ def _seconds(value: str, field: str) -> float:
     return check_seconds(float(value) if is_number else 0, field)
 
 
-def _whole(value: str, field: str) -> int:
-    return check_attempts(int(value) if re.fullmatch("[0-9]{1,3}", value) else 0, field)
+def _whole(value: str) -> int:
+    return int(value) if re.fullmatch("[0-9]{1,10}", value) else 0
 
 
 def check_truth(value: bool, field: str) -> bool:
@@ -93,8 +102,9 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: tuple(value.split())),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
-    "FACECERT_ATTEMPTS": ("attempts", _whole),
+    "FACECERT_ATTEMPTS": ("attempts", lambda value, name: check_attempts(_whole(value), name)),
     "FACECERT_LEDGER": ("ledger", lambda value, _: value),
+    "FACECERT_PER_DAY": ("per_day", lambda value, name: check_per_day(_whole(value), name)),
 }
 
 

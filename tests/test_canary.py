@@ -341,6 +341,9 @@ def test_live_frames_show_nothing_at_any_log_record(sandbox, encrypt):
         def keep_opening(self, outer_order_no, opening):
             log.error("keep_opening")
 
+        def keep_claim(self, outer_order_no, certify_id):
+            log.error("keep_claim")
+
         def keep_answer(self, answer, **more):
             log.error("keep_answer")
 

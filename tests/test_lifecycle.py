@@ -57,29 +57,41 @@ def test_what_is_not_known_of_an_opening_is_none():
 
 
 @pytest.mark.parametrize(
-    "passed, asked_at, claim, state",
+    "before, passed, asked_at, claim, after",
     [
-        (True, EXPIRES, None, "passed"),
-        (True, EXPIRES, False, "passed"),
-        (True, OVER, None, "passed"),
-        (False, EXPIRES, None, None),
-        (False, EXPIRES, True, None),
-        (False, EXPIRES, False, "failed"),
-        (False, OVER - MOMENT, None, None),
-        (False, OVER, None, "failed"),
-        (False, OVER, True, "failed"),
+        ("opened", True, EXPIRES, None, "passed"),
+        ("opened", True, EXPIRES, False, "passed"),
+        ("sent", True, OVER, None, "passed"),
+        ("opened", False, EXPIRES, None, "opened"),
+        ("unknown", False, EXPIRES, True, "unknown"),
+        ("opened", False, EXPIRES, False, "failed"),
+        ("opened", False, OVER - MOMENT, None, "opened"),
+        ("refused", False, OVER, None, "failed"),
+        ("opened", False, OVER, True, "failed"),
+        # A result is never taken back, but the service's "passed" replaces "failed".
+        ("passed", False, OVER, False, "passed"),
+        ("failed", False, OVER, False, "failed"),
+        ("failed", True, OVER, False, "passed"),
     ],
 )
-def test_when_an_answer_is_final(passed, asked_at, claim, state):
-    answer = QueryResult(
-        passed=passed, certify_id="c1", identity_info=None, material_info=None, request_id=None,
-        raw={},
-    )  # fmt: skip
+def test_the_state_after_a_query(before, passed, asked_at, claim, after):
+    answer = QueryResult(passed=passed, certify_id="c1")
     told = {} if claim is None else {"claim": claim}
-    assert lifecycle.decide(answer, asked_at=asked_at, expires_at=EXPIRES, **told) == state
+    state = lifecycle.decide(before, answer, asked_at=asked_at, expires_at=EXPIRES, **told)
+    assert state == after
 
 
-def test_a_keeper_keeps_all_three():
-    assert BaseLedger.__abstractmethods__ == {"keep_sent", "keep_opening", "keep_answer"}
+@pytest.mark.parametrize("utc_hour, day, left", [(15.5, 1, 0.5), (16, 2, 24), (0, 1, 16)])
+def test_a_budget_ends_at_midnight_in_china(utc_hour, day, left):
+    sent_at = datetime.datetime(2026, 10, 1, tzinfo=datetime.timezone.utc)
+    error = lifecycle.budget_spent(100, sent_at + datetime.timedelta(hours=utc_hour))
+    assert "100 inits for 2026-10-0%d" % day in str(error)
+    assert (error.outcome, error.retryable, error.retry_after) == ("not sent", False, left * 3600)
+
+
+def test_a_ledger_has_all_four():
+    assert BaseLedger.__abstractmethods__ == {
+        "keep_sent", "keep_opening", "keep_claim", "keep_answer",
+    }  # fmt: skip
     with pytest.raises(TypeError):
         BaseLedger()

@@ -11,10 +11,10 @@ import click
 
 from ..batch.ids import read_ids
 from ..errors import InvalidParameter, invalid
-from ..ledger.bill import CHINA, Bill
+from ..ledger.bill import Bill
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
-from ..lifecycle import STATES
+from ..lifecycle import CHINA, STATES
 from ..params import check_certify_id
 from .options import json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output

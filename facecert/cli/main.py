@@ -133,7 +133,7 @@ def cli(ctx: click.Context) -> None:
         2  the command line or the input is wrong; nothing was sent
         3  refused by the gateway or the service
         4  outcome unknown: it may have been done; of a batch: some ids have no result
-        5  not reached, or throttled: nothing was done, try later
+        5  not reached, throttled, or no budget left: nothing was done, try later
         6  setup: AccessKey, a FACECERT_ variable, a missing package, the ledger
        70  a bug in facecert
       130  interrupted

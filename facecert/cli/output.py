@@ -108,7 +108,7 @@ def exit_code(error: FacecertError) -> int:
         return SETUP
     if error.outcome == errors.UNKNOWN:
         return OUTCOME_UNKNOWN
-    if isinstance(error, (errors.ConnectionFailed, errors.Throttled)):
+    if isinstance(error, (errors.BudgetSpent, errors.ConnectionFailed, errors.Throttled)):
         return UNREACHABLE
     return REFUSED
 

@@ -1,11 +1,14 @@
 """Flask extension: one client for each app, the callback's route, and the signal ``verified``.
 
-README.rst ("A Flask app") has a whole example. The extension stores nothing, so these rules apply:
+README.rst ("A Flask app") has a whole example. These rules apply:
 
 * Insert the order before ``init``, without ``certify_id``: the callback may come before ``init``
-  returns. While an order stays pending, query it (``ext.client.query``), at the latest after its
-  ``expires_at``, because the platform stops calling after a few seconds.
-* A receiver must be idempotent, because a callback may be delivered up to three times, even at
+  returns.
+* With ``FACECERT_LEDGER``, ``verified`` is sent at least once for each change of the result. Run
+  ``flask facecert-settle`` from cron, because the platform stops calling after a few seconds.
+* Without it, query orders that stay pending (``ext.client.query``), at the latest after their
+  ``expires_at``.
+* A receiver must be idempotent, because a callback may be delivered several times, even at
   once. Change the order only while it is pending and its ``certify_id`` is missing or equal to
   ``answer.certify_id``, so that another order's verification cannot settle it. What must happen
   once (a mail, a shipment) depends on the number of changed rows.
@@ -25,15 +28,16 @@ foreign names.
 
 import logging
 import threading
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import check_secrets, parse_callback
+from ..callback import Callback, check_secrets
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
+from ..lifecycle import FINAL, PASSED
 from ..redact import Hidden, guarded
-from ..results import InitResult
+from ..results import InitResult, QueryResult
 
 try:
     from blinker import Namespace
@@ -50,8 +54,9 @@ LONGEST_BODY = 8192
 
 signals = Namespace()
 
-#: Sent after the query that follows a callback. The sender is the app; keyword arguments are
-#: ``outer_order_no`` and ``answer``, a ``QueryResult`` that is final, whether passed or not.
+#: Sent when the result of a verification is known, and again if "not passed" becomes "passed". The
+#: sender is the app; keyword arguments are ``outer_order_no`` and ``answer``, a final
+#: ``QueryResult``. From ``settle``, ``answer`` has only ``certify_id`` and ``passed``.
 verified = signals.signal("facecert-verified")
 
 _log = logging.getLogger(__name__)
@@ -81,6 +86,7 @@ class FaceCert:
         state = _State(app.config)
         app.register_blueprint(self.blueprint, url_prefix=state.path)
         app.extensions["facecert"] = state
+        app.cli.command("facecert-settle")(self._settle_command)
 
     @property
     def client(self) -> Client:
@@ -100,10 +106,19 @@ class FaceCert:
             return _answer("no Content-Length", 411)
         if (request.content_length or 0) > LONGEST_BODY:
             return _answer("too long", 413)
+        client = self.client
+        ledger: Any = client.ledger
+        entry: Any = None
         try:
-            given = (*request.args.items(multi=True), *request.form.items(multi=True))
-            claim = parse_callback(MultiDict(given))
-            answer = self.client.confirm(claim, outer_order_no=order)
+            claim = client.read_callback(_parameters(), order)
+            if ledger is not None:
+                entry = ledger.get(order)
+                if entry is not None and _is_replay(claim, entry):
+                    return _answer("ok", 200)
+            scene_id = entry and entry.scene_id
+            answer = client.confirm(claim, outer_order_no=order, scene_id=scene_id)
+            if ledger is not None:
+                entry = ledger.get(order)
         except CallbackError:
             return _answer("refused", 403)
         except FacecertError as error:
@@ -112,12 +127,60 @@ class FaceCert:
         if claim.passed and not answer.passed:
             # "F" may mean "not yet", so it must not become final here.
             return _answer("not known yet", 503)
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app = _app()
         if not verified.has_receivers_for(app):
             _log.error("A callback came, but no receiver is connected to the signal verified.")
             return _answer("no receiver", 503)
-        verified.send(app, outer_order_no=order, answer=answer)
+        if entry is None:  # no ledger, or a verification that is older than the ledger
+            verified.send(app, outer_order_no=order, answer=answer)
+        elif entry.state not in FINAL:  # the result could not be stored
+            return _answer("try again", 503)
+        elif entry.told != entry.state:
+            _tell(app, ledger, entry, answer)
         return _answer("ok", 200)
+
+    def settle(self) -> Tuple[int, int]:
+        """Query what is pending in the ledger, and send ``verified`` for what it was not sent for.
+
+        Call it in the app's context, or run ``flask facecert-settle``, from cron. What fails is
+        logged, and the next call tries it again.
+
+        Returns:
+            How many verifications ``verified`` was sent for, and how many failed.
+
+        Raises:
+            InvalidParameter: the app has no ``FACECERT_LEDGER``.
+            LedgerError: the ledger could not be read.
+            RuntimeError: no receiver is connected, so nothing was done.
+        """
+        app, client = _app(), self.client
+        ledger: Any = client.ledger
+        if ledger is None:
+            raise invalid("FACECERT_LEDGER", "is missing: it holds what is to be settled")
+        if not verified.has_receivers_for(app):
+            raise RuntimeError("no receiver is connected to the signal verified")
+        told = failed = 0
+        for entry in ledger.pending():
+            try:
+                client.query(entry.certify_id, scene_id=entry.scene_id)
+            except FacecertError as error:
+                failed += 1
+                _log.error("Order %s was not settled: %s", entry.outer_order_no, error)
+        for entry in ledger.untold():
+            try:
+                _tell(app, ledger, entry)
+                told += 1
+            except Exception as error:  # A receiver that fails must not delay the other orders.
+                failed += 1
+                _log.error("Order %s: %s in a receiver", entry.outer_order_no, type(error).__name__)
+        return told, failed
+
+    def _settle_command(self) -> None:
+        """Settle the verifications whose callback was missed, for cron."""
+        told, failed = self.settle()
+        print("%d told, %d failed" % (told, failed))
+        if failed:
+            raise SystemExit(1)
 
 
 class _State:
@@ -139,6 +202,29 @@ class _State:
     def callback_url(self) -> str:
         base = self._public_url or request.url_root.rstrip("/")
         return base + self.path + "/{order}"
+
+
+def _parameters() -> Any:
+    return MultiDict((*request.args.items(multi=True), *request.form.items(multi=True)))
+
+
+def _is_replay(claim: Callback, entry: Any) -> bool:
+    """Tell whether the receivers were told already what a genuine callback is about."""
+    told = entry.told == entry.state and entry.certify_id == claim.certify_id
+    return told and (entry.state == PASSED or not claim.passed)
+
+
+def _tell(app: Flask, ledger: Any, entry: Any, answer: Optional[QueryResult] = None) -> None:
+    """Send ``verified`` for a final row, and mark the row when all receivers returned."""
+    passed = entry.state == PASSED
+    if answer is None or answer.passed != passed:
+        answer = QueryResult(passed=passed, certify_id=entry.certify_id)
+    verified.send(app, outer_order_no=entry.outer_order_no, answer=answer)
+    ledger.keep_told(entry.outer_order_no, entry.state)
+
+
+def _app() -> Flask:
+    return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
 
 
 def _state() -> _State:

@@ -1,21 +1,18 @@
 """Bill: a month's bill, compared with the ledger."""
 
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from itertools import islice
 from typing import Any, Iterable, Iterator, List, Optional
 
 from sqlalchemy import func, select
 
 from ..errors import invalid
-from ..lifecycle import FINAL, GRACE, OPENED
+from ..lifecycle import CHINA, FINAL, GRACE, OPENED
 from ..params import check_certify_id
 from .database import PAGE
 from .schema import Entry, bill_lines, verifications as table
 from .store import Ledger
-
-#: Alibaba Cloud's months begin at midnight in China.
-CHINA = timezone(timedelta(hours=8))
 
 #: Lines in a transaction. Each line changes another page of a large index, because the ids come in
 #: no order. Small transactions would write the same page again and again.

@@ -1,8 +1,10 @@
 """The ledger's database: connections, transactions, forks."""
 
 import os
+import random
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
@@ -16,6 +18,13 @@ from .schema import metadata
 
 #: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
 LONGEST_LOCK = 10
+
+#: Seconds in which a transaction that lost a conflict with another one is run again.
+LONGEST_RETRY = 2
+
+#: MySQL's deadlock, lock timeout and changed record; PostgreSQL's deadlock and serialization
+#: failure; SQLite's busy. Each has rolled the transaction back.
+_CONFLICTS = (1213, 1205, 1020, "40P01", "40001", "database is locked")
 
 PAGE = 500  #: rows that are read at once
 
@@ -44,7 +53,7 @@ class Database:
 
     def read(self, query: Any) -> List[Any]:
         """Return the rows of a query."""
-        return self._use("read", lambda connection: list(connection.execute(query)))
+        return self._use("read", lambda connection: list(connection.execute(query)), again=True)
 
     def pages(self, query: Any, *keys: Any, since: Any = None) -> Iterator[Any]:
         """Yield the rows in the order of one or two keys, with flat memory and no cursor left open.
@@ -63,23 +72,38 @@ class Database:
             # Two bounds, because with only the "or" SQLite reads the index from its start.
             page = rows.where(keys[0] >= last[keys[0]], later)
 
-    def write(self, *statements: Any, rows: Sequence[Mapping[str, Any]] = ()) -> int:
-        """Run the statements in one transaction, and return how many rows the last one matched.
+    def write(self, statement: Any, rows: Sequence[Mapping[str, Any]] = ()) -> int:
+        """Run a statement in a transaction, and return how many rows it matched.
 
         ``rows`` are those of an INSERT statement. If a row's key exists, nothing is written: 0.
         """
         inserted = [rows] if rows else []
+        try:
+            return self.change(
+                lambda connection: int(connection.execute(statement, *inserted).rowcount)
+            )
+        except LedgerError as error:
+            if is_duplicate(error):
+                return 0
+            raise
 
-        def change(connection: Connection) -> int:
-            transaction = connection.begin()
-            with suppress(exc.IntegrityError):
-                for statement in statements:
-                    done = connection.execute(statement, *inserted)
-                transaction.commit()
-                return int(done.rowcount)
-            return 0  # closing the connection rolls back
+    def change(self, work: Callable[[Connection], T], again: bool = False) -> T:
+        """Run ``work`` in one transaction. It is run again if it loses a conflict.
 
-        return self._use("written", change)
+        Args:
+            again: also run it once more, on a fresh connection, if the database fails. The first
+                transaction may have been committed all the same.
+        """
+        def transaction(connection: Connection) -> T:
+            begun = connection.begin()
+            if _is_sqlite(self._url):
+                # Otherwise SQLite locks the file only when ``work`` has read what it will change.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            result = work(connection)
+            begun.commit()
+            return result  # after an error, closing the connection rolls back
+
+        return self._use("written", transaction, again)
 
     @property
     def is_there(self) -> bool:
@@ -93,7 +117,22 @@ class Database:
         if engine is not None:
             engine.dispose()
 
-    def _use(self, verb: str, work: Callable[[Connection], T]) -> T:
+    def _use(self, verb: str, work: Callable[[Connection], T], again: bool) -> T:
+        """Run ``work`` with a connection; see ``change``."""
+        end = time.monotonic() + LONGEST_RETRY
+        while True:
+            try:
+                return self._use_once(verb, work)
+            except LedgerError as error:
+                if _is_conflict(error.__cause__) and time.monotonic() < end:
+                    time.sleep(random.uniform(0, 0.05))  # or the same two would meet again
+                elif again and _is_failure(error.__cause__):
+                    again = False
+                    self.close()
+                else:
+                    raise
+
+    def _use_once(self, verb: str, work: Callable[[Connection], T]) -> T:
         """Run ``work`` with a connection. With SQLite, one thread at a time does this."""
         outer = sys.exc_info()[1]
         connection: Optional[Connection] = None
@@ -156,6 +195,24 @@ def _ledger_error(verb: str, reason: str) -> LedgerError:
     return LedgerError(words % (verb, reason))
 
 
+def is_duplicate(error: LedgerError) -> bool:
+    """Tell whether the error is about a value that another row has."""
+    return isinstance(error.__cause__, exc.IntegrityError)
+
+
+def _is_conflict(cause: Optional[BaseException]) -> bool:
+    original = getattr(cause, "orig", None)
+    # The drivers keep their codes in different places.
+    codes = [getattr(original, name, None) for name in ("pgcode", "sqlstate", "errno")]
+    return any(code in _CONFLICTS for code in (*codes, *getattr(original, "args", ())[:1]))
+
+
+def _is_failure(cause: Optional[BaseException]) -> bool:
+    """Tell whether the database failed in a way that a fresh connection may mend."""
+    lasting = isinstance(cause, exc.IntegrityError) or _is_conflict(cause)
+    return isinstance(cause, exc.DBAPIError) and not lasting
+
+
 def _read_url(url: str) -> URL:
     try:
         parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
@@ -183,10 +240,13 @@ def _sqlite_path(url: URL) -> Optional[str]:
 
 
 def _open_engine(url: URL) -> Engine:
-    # A server may have a stricter default, which rejects one of two concurrent writers.
-    options: Dict[str, Any] = {"pool_pre_ping": True, "isolation_level": "READ COMMITTED"}
+    options: Dict[str, Any] = {"pool_pre_ping": True}
     if _is_sqlite(url):
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
+    elif url.get_backend_name() == "postgresql":
+        # A server may have a stricter default, which rejects one of two concurrent writers. MySQL
+        # keeps its own level: with binlog_format=STATEMENT, READ COMMITTED makes writes fail.
+        options["isolation_level"] = "READ COMMITTED"
     try:
         engine = create_engine(url, **options)
     except (ImportError, exc.NoSuchModuleError) as error:
@@ -216,7 +276,8 @@ def _create_file(path: str) -> None:
 
 
 def _create_tables(engine: Engine) -> None:
-    if inspect(engine).has_table(metadata.sorted_tables[-1].name):
+    # Each of them, because MySQL commits each by itself.
+    if all(map(inspect(engine).has_table, metadata.tables)):
         return
     for left in range(len(metadata.tables), -1, -1):
         try:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Optional
 from ..errors import DependencyError
 
 try:
-    from sqlalchemy import Column, DateTime, Index, MetaData, String, Table
+    from sqlalchemy import Column, DateTime, Index, Integer, MetaData, String, Table
     from sqlalchemy.dialects import mysql
     from sqlalchemy.types import TypeDecorator
 except ImportError as error:
@@ -47,6 +47,7 @@ class Entry(NamedTuple):
         state: ``sent`` (written before the request; no result is stored), ``opened``, ``refused``
             (certainly not opened), ``unknown`` (may have been opened), ``passed`` or ``failed``.
         code: the reason for ``refused`` or ``unknown``; otherwise None.
+        told: the state that the receivers of ``verified`` were last told, or None.
     """
 
     outer_order_no: str
@@ -58,6 +59,7 @@ class Entry(NamedTuple):
     sent_at: datetime
     expires_at: datetime
     decided_at: Optional[datetime]
+    told: Optional[str]
 
 
 metadata = MetaData()
@@ -67,13 +69,21 @@ verifications = Table(
     Column("outer_order_no", _text(32), primary_key=True),
     Column("scene_id", _text(32), nullable=False),
     Column("state", _text(8), nullable=False),
-    Column("certify_id", _text(64), index=True),
+    Column("certify_id", _text(64), index=True, unique=True),
     Column("request_id", String(64)),
     Column("code", String(64)),
     Column("sent_at", _UTC, nullable=False),
     Column("expires_at", _UTC, nullable=False),
     Column("decided_at", _UTC),
+    Column("told", _text(8)),
     Index("ix_facecert_verifications_sent", "sent_at", "outer_order_no"),
+)
+
+#: How many inits were counted on a day of China, for the daily budget.
+days = Table(
+    "facecert_days", metadata,
+    Column("day", _text(10), primary_key=True),
+    Column("inits", Integer, nullable=False),
 )
 
 bill_lines = Table(

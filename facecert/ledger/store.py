@@ -7,15 +7,17 @@ certify_id, and cannot tell a lost certify_id again.
 import logging
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterator, Optional, Sequence
+from functools import partial
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
-from ..errors import LedgerError, invalid
-from ..lifecycle import FINAL, GRACE, LIFETIME, OPENED, PASSED, REFUSED, SENT, STATES, UNKNOWN
-from ..lifecycle import BaseLedger, Opening, decide
+from ..errors import CallbackError, LedgerError, invalid
+from ..lifecycle import CHINA, FINAL, GRACE, LIFETIME, OPENED, REFUSED, SENT, STATES, UNKNOWN
+from ..lifecycle import BaseLedger, Opening, budget_spent, decide
 from ..redact import guarded
 from ..results import QueryResult
-from .database import Database
-from .schema import Entry, verifications as table
+from ..settings import check_per_day
+from .database import Database, is_duplicate
+from .schema import Entry, days, verifications as table
 
 _log = logging.getLogger("facecert")
 
@@ -29,75 +31,114 @@ class Ledger(BaseLedger):
     Args:
         url: a database URL as SQLAlchemy writes it, or the path of an SQLite file. The first use
             connects, and creates missing tables. A new SQLite file is readable by its owner only.
+        per_day: how many inits are sent on one day of China (UTC+8) at most, over all processes
+            that use the ledger with this setting. Refused inits count; retries do not.
 
     Raises:
-        InvalidParameter: ``url`` is malformed, or names a database in memory.
+        InvalidParameter: ``url`` is malformed, or names a database in memory; or ``per_day``.
         DependencyError: SQLAlchemy is missing.
     """
 
     @guarded
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, per_day: Optional[int] = None) -> None:
         self.database = Database(url)
+        self.per_day = None if per_day is None else check_per_day(per_day)
+        #: The last day whose counter is known to exist.
+        self._day = ""
 
     def __repr__(self) -> str:
         return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
-        """Make the row durable. InvalidParameter: the number has a row that is not ``refused``."""
+        """Make the row durable, and count the init.
+
+        Raises:
+            InvalidParameter: the number has a row that is not ``refused``.
+            BudgetSpent: ``per_day`` inits were counted today.
+        """
         fresh = {
             "scene_id": scene_id, "state": SENT, "request_id": None, "code": None,
             "sent_at": sent_at, "expires_at": sent_at + LIFETIME,
         }
-        if self.database.write(table.insert().values(outer_order_no=outer_order_no, **fresh)):
-            return
-        # One statement, so that of two concurrent calls only one finds the row refused.
-        again = table.update().where(
-            table.c.outer_order_no == outer_order_no,
-            table.c.state == REFUSED,
+        count = partial(self._count, sent_at)
+
+        def insert(connection: Any) -> None:
+            connection.execute(table.insert().values(outer_order_no=outer_order_no, **fresh))
+            count(connection)
+
+        def renew(row: Entry) -> Dict[str, Any]:
             # With a certify_id the service does know this order, and the id must not be lost.
-            table.c.certify_id.is_(None),
-        )
-        if not self.database.write(again.values(**fresh)):
-            rule = "was used before, according to the ledger; nothing was sent"
-            raise invalid("outer_order_no", rule)
+            if row.state != REFUSED or row.certify_id is not None:
+                rule = "was used before, according to the ledger; nothing was sent"
+                raise invalid("outer_order_no", rule)
+            return fresh
+
+        day = _day(sent_at)
+        if self.per_day is not None and self._day != day:
+            self.database.write(days.insert().values(day=day, inits=0))
+            self._day = day
+        try:
+            self.database.change(insert)
+        except LedgerError as error:
+            if not is_duplicate(error) or not self._update(outer_order_no, renew, count, False):
+                raise
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         """Store the result of init."""
-        row = table.update().where(table.c.outer_order_no == outer_order_no)
-        texts = {"request_id": opening.request_id, "code": opening.code}
-        told: Dict[str, Any] = {name: text and text[:64] for name, text in texts.items()}
-        if opening.expires_at:
-            told["expires_at"] = opening.expires_at
-        news = [row.values(**told), row.where(table.c.state == SENT).values(state=opening.state)]
-        if opening.certify_id:
-            missing = row.where(table.c.certify_id.is_(None))
-            news.append(missing.values(certify_id=opening.certify_id))
+        def news(row: Entry) -> Dict[str, Any]:
+            texts = {"request_id": opening.request_id, "code": opening.code}
+            found: Dict[str, Any] = {name: text and text[:64] for name, text in texts.items()}
+            if opening.expires_at:
+                found["expires_at"] = opening.expires_at
+            if row.state == SENT:
+                found["state"] = opening.state
+            if row.certify_id is None:
+                found["certify_id"] = opening.certify_id
+            return found
+
         with self._logging(outer_order_no, opening.certify_id):
-            self.database.write(*news)
+            self._update(outer_order_no, news)
+
+    def keep_claim(self, outer_order_no: str, certify_id: str) -> None:
+        """Store the certify_id of a genuine callback. CallbackError: see ``BaseLedger``."""
+        def news(row: Entry) -> Dict[str, Any]:
+            return {"certify_id": certify_id} if row.certify_id is None else {}
+
+        try:
+            row = self._update(outer_order_no, news) or self.find(certify_id)
+        except LedgerError as error:
+            if not is_duplicate(error):
+                raise
+            row = self.find(certify_id)
+        if row and (row.outer_order_no, row.certify_id or certify_id) != (
+            outer_order_no, certify_id
+        ):
+            raise CallbackError("The callback is about another order's verification.")
 
     def keep_answer(
-        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
-        claim: Optional[bool] = None
+        self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
     ) -> None:
-        """Store the result of a query. ``passed`` is never taken back."""
-        mine = table.c.certify_id == answer.certify_id
-        if outer_order_no is not None:
-            # The callback came before the response to init, or that response was lost.
-            orphan = table.c.certify_id.is_(None) & (table.c.outer_order_no == outer_order_no)
-            mine = mine | orphan
-        open_ = table.c.state != PASSED if answer.passed else table.c.state.not_in(FINAL)
-        with self._logging(outer_order_no, answer.certify_id):
-            for row in self.database.read(table.select().where(mine, open_)):
-                # The callback's token proves the claim for its own order only.
-                claimed = claim if row.outer_order_no == outer_order_no else None
-                state = decide(answer, asked_at=asked_at, expires_at=row.expires_at, claim=claimed)
-                news: Dict[str, Any] = {"certify_id": answer.certify_id}
-                if state is not None:
-                    news.update(state=state, decided_at=datetime.now(timezone.utc))
-                elif row.certify_id is not None:
-                    continue
-                one = table.update().where(table.c.outer_order_no == row.outer_order_no, open_)
-                self.database.write(one.values(**news))
+        """Store the result of a query."""
+        def news(row: Entry) -> Dict[str, Any]:
+            state = decide(
+                row.state, answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim
+            )
+            changed = {"state": state, "decided_at": datetime.now(timezone.utc)}
+            return {} if state == row.state else changed
+
+        with self._logging(None, answer.certify_id):
+            row = self.find(answer.certify_id)
+            if row is not None and news(row):  # because most results need no transaction
+                self._update(row.outer_order_no, news)
+
+    def keep_told(self, outer_order_no: str, state: str) -> None:
+        """Store that the receivers of ``verified`` were told this state."""
+        self._update(outer_order_no, lambda row: {"told": state})
+
+    def untold(self) -> Iterator[Entry]:
+        """Yield the rows in whose final state the receivers of ``verified`` were not told yet."""
+        told = table.c.told
+        return self.pages(table.c.state.in_(FINAL) & (told.is_(None) | (told != table.c.state)))
 
     def get(self, outer_order_no: str) -> Optional[Entry]:
         """Return the row of an order number, or None."""
@@ -156,6 +197,35 @@ class Ledger(BaseLedger):
         )
         return (Entry(*row) for row in found)
 
+    def _update(
+        self, outer_order_no: str, news: Callable[[Entry], Dict[str, Any]],
+        then: Callable[[Any], Any] = lambda connection: None, again: bool = True
+    ) -> Optional[Entry]:
+        """Store what ``news`` says of a row, and return the row as it was.
+
+        Every change locks the row by its primary key first, because changes that take the locks of
+        the indexes in another order are a deadlock. ``then`` takes the further locks.
+        """
+        mine = table.c.outer_order_no == outer_order_no
+
+        def change(connection: Any) -> Optional[Entry]:
+            found = connection.execute(table.select().where(mine).with_for_update()).first()
+            row = None if found is None else Entry(*found)
+            values = {} if row is None else news(row)
+            if values:
+                connection.execute(table.update().where(mine).values(**values))
+            then(connection)
+            return row
+
+        return self.database.change(change, again)
+
+    def _count(self, sent_at: datetime, connection: Any) -> None:
+        """Count an init, last in its transaction, because all inits wait for the counter's lock."""
+        if self.per_day is not None:
+            counter = days.update().where(days.c.day == _day(sent_at), days.c.inits < self.per_day)
+            if not connection.execute(counter.values(inits=days.c.inits + 1)).rowcount:
+                raise budget_spent(self.per_day, sent_at)
+
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:
         """Log an error, with the ids that the ledger could not store. Raise all but LedgerError."""
@@ -167,3 +237,7 @@ class Ledger(BaseLedger):
             _log.error(words, reason, outer_order_no, certify_id)
             if reason is not error:
                 raise
+
+
+def _day(moment: datetime) -> str:
+    return str(moment.astimezone(CHINA).date())

@@ -219,3 +219,14 @@ def test_a_terminal_that_would_show_it_is_not_asked(monkeypatch):
     monkeypatch.setattr(getpass, "getpass", showing)
     with pytest.raises(Misuse, match="standard input"):
         identity.ask("Name")
+
+
+def test_a_budget_that_is_spent_is_to_be_tried_later(commands, tmp_path):
+    pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+    environ = {"FACECERT_LEDGER": str(tmp_path / "ledger.db"), "FACECERT_PER_DAY": "1"}
+    assert run_cli("init", stdin=PERSON, env=environ).exit_code == 0
+    done = run_cli("init", "--json", stdin=PERSON, env=environ)
+    assert done.exit_code == 5 and len(commands.requests) == 1
+    assert json.loads(done.stderr)["error"] == "BudgetSpent"
+    for wrong in ({"FACECERT_PER_DAY": "1"}, dict(environ, FACECERT_PER_DAY="x")):
+        assert run_cli("init", stdin=PERSON, env=wrong).exit_code == 6

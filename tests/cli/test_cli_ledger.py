@@ -10,12 +10,11 @@ import sys
 import pytest
 from conftest import ROOT, run_cli
 
-from facecert.lifecycle import LIFETIME, Opening
+from facecert.lifecycle import CHINA, LIFETIME, Opening
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from facecert.ledger import Ledger  # noqa: E402
-from facecert.ledger.bill import CHINA  # noqa: E402
 from facecert.ledger.schema import verifications  # noqa: E402
 
 FIRST = datetime.datetime(2026, 10, 1, tzinfo=CHINA)

@@ -325,3 +325,135 @@ def test_an_error_of_init_keeps_the_person_to_itself(shop):
     )
     ours = [str(frame.locals) for frame in frames.stack if "/facecert/contrib/" in frame.filename]
     assert len(ours) == 1 and NUMBER not in ours[0] and NAME not in ours[0]
+
+
+@pytest.fixture
+def keeping(sandbox, tmp_path):
+    """A shop with a ledger."""
+    pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
+    shop = Shop(sandbox, FACECERT_LEDGER=str(tmp_path / "ledger.db"))
+    with shop.app.app_context():
+        shop.ledger = shop.app.ext.client.ledger
+    yield shop
+    with shop.app.app_context():
+        shop.app.ext.client.close()
+    shop.ledger.close()
+
+
+def settle(shop):
+    """Run ``flask facecert-settle``."""
+    from click.testing import CliRunner
+    from flask.cli import ScriptInfo
+
+    command = shop.app.cli.commands["facecert-settle"]
+    return CliRunner().invoke(command, [], obj=ScriptInfo(create_app=lambda *info: shop.app))
+
+
+def test_a_final_row_that_was_told_is_answered_without_a_query(keeping):
+    opened = keeping.open()
+    path, query = keeping.genuine(opened)
+    assert keeping.call(path, query).status_code == 200
+    asked = len(keeping.sandbox.requests)
+    assert keeping.call(path, query).status_code == 200
+    # Only a genuine one, and only one about this verification.
+    assert keeping.call(path, query.replace("CallbackToken=", "CallbackToken=x")).status_code == 403
+    other = query.replace(opened.certify_id, "0" * 32)
+    assert keeping.call(path, other).status_code == 403
+    assert len(keeping.sandbox.requests) == asked
+    assert keeping.told == [(opened.outer_order_no, opened.certify_id, True)]
+    entry = keeping.ledger.get(opened.outer_order_no)
+    assert (entry.state, entry.told) == ("passed", "passed")
+
+
+def test_bug_one_orders_token_settled_another_orders_verification(keeping):
+    opened, other = keeping.open(), keeping.open()
+    path, query = keeping.genuine(opened)
+    keeping.genuine(other)
+    assert keeping.call(path, query.replace(opened.certify_id, other.certify_id)).status_code == 403
+    assert keeping.told == [] and not list(keeping.ledger.untold())
+
+
+def raises(app, **arguments):
+    raise OSError("the shop's database is gone")
+
+
+def test_bug_a_receiver_that_raised_was_not_called_again(keeping):
+    opened = keeping.open()
+    call = keeping.genuine(opened)
+    with verified.connected_to(raises, keeping.app):
+        assert keeping.call(*call).status_code == 500
+        entry = keeping.ledger.get(opened.outer_order_no)
+        assert (entry.state, entry.told) == ("passed", None)
+        del keeping.told[:]
+        assert keeping.call(*call).status_code == 500
+    del keeping.told[:]
+    assert keeping.call(*call).status_code == 200
+    assert keeping.told == [(opened.outer_order_no, opened.certify_id, True)]
+    assert not list(keeping.ledger.untold())
+
+
+def test_each_change_of_the_result_is_told(keeping):
+    opened = keeping.open()
+    path, query = keeping.genuine(opened, passed=False)
+    assert keeping.call(path, query).status_code == 200
+    keeping.sandbox._service.find(opened.certify_id).state = "passed"
+    assert keeping.call(path, query.replace("passed=F", "passed=T")).status_code == 200
+    told = [passed for _, _, passed in keeping.told]
+    assert told == [False, True]
+    assert keeping.call(path, query).status_code == 200 and len(keeping.told) == 2
+
+
+def test_a_result_that_was_not_stored_is_not_told(keeping, monkeypatch):
+    """The platform calls again, and the row is told when it is final."""
+    opened = keeping.open()
+    call = keeping.genuine(opened)
+    with monkeypatch.context() as patch:
+        patch.setattr(keeping.ledger, "keep_answer", lambda answer, **more: None)
+        assert keeping.call(*call).status_code == 503
+    assert keeping.told == []
+    assert keeping.call(*call).status_code == 200 and len(keeping.told) == 1
+
+
+def test_a_verification_that_is_older_than_the_ledger_is_told(keeping):
+    with keeping.app.app_context():
+        client = keeping.app.ext.client
+    client.ledger = None
+    opened = keeping.open()
+    client.ledger = keeping.ledger
+    assert keeping.call(*keeping.genuine(opened)).status_code == 200
+    assert keeping.told == [(opened.outer_order_no, opened.certify_id, True)]
+
+
+def test_settle_makes_up_for_callbacks_that_were_missed(keeping, caplog):
+    missed, failing, pending = keeping.open(), keeping.open(), keeping.open()
+    call = keeping.genuine(failing)
+    with verified.connected_to(raises, keeping.app):
+        assert keeping.call(*call).status_code == 500
+        keeping.sandbox.complete(missed.certify_id)
+        done = settle(keeping)
+        assert (done.exit_code, done.output) == (1, "0 told, 2 failed\n")
+    assert missed.outer_order_no in caplog.text and "OSError" in caplog.text
+    del keeping.told[:]
+    done = settle(keeping)
+    assert (done.exit_code, done.output) == (0, "2 told, 0 failed\n")
+    assert sorted(keeping.told) == sorted(
+        (one.outer_order_no, one.certify_id, True) for one in (missed, failing)
+    )
+    assert [one.certify_id for one in keeping.ledger.pending()] == [pending.certify_id]
+    assert settle(keeping).output == "0 told, 0 failed\n" and len(keeping.told) == 2
+    keeping.sandbox.fail("http-503", on="query")
+    assert settle(keeping).output == "0 told, 1 failed\n"
+
+
+def test_settle_does_nothing_without_a_receiver_or_a_ledger(keeping, shop):
+    opened = keeping.open()
+    keeping.sandbox.complete(opened.certify_id)
+    asked, receivers = len(keeping.sandbox.requests), dict(verified.receivers)
+    verified.receivers.clear()
+    try:
+        assert "no receiver" in str(settle(keeping).exception)
+    finally:
+        verified.receivers.update(receivers)
+    assert len(keeping.sandbox.requests) == asked
+    assert keeping.ledger.get(opened.outer_order_no).state == "opened"
+    assert settle(shop).exception.field == "FACECERT_LEDGER"

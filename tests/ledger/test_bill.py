@@ -3,13 +3,13 @@ import datetime
 import pytest
 
 import facecert
-from facecert.lifecycle import GRACE, LIFETIME, Opening
+from facecert.lifecycle import CHINA, GRACE, LIFETIME, Opening
 
 pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from sqlalchemy import event  # noqa: E402
 
 from facecert.ledger import Ledger, bill as bill_module, database  # noqa: E402
-from facecert.ledger.bill import CHINA, Bill  # noqa: E402
+from facecert.ledger.bill import Bill  # noqa: E402
 from facecert.ledger.schema import verifications  # noqa: E402
 
 MINUTE = datetime.timedelta(minutes=1)

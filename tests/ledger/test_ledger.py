@@ -22,12 +22,14 @@ NOW = datetime.datetime(2026, 10, 1, 12, 0, 0, 250000, tzinfo=UTC)
 SECRET = "a secret of sixteen and more"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(
+    params=["sqlite", "postgresql", pytest.param("mariadb", marks=pytest.mark.long)]
+)
 def url(request, tmp_path):
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.db")
     else:
-        url = request.getfixturevalue("postgresql")
+        url = request.getfixturevalue(request.param)
         yield url
         engine = database._open_engine(database._read_url(url))
         metadata.drop_all(engine)
@@ -210,14 +212,23 @@ def test_without_a_secret_a_callback_makes_nobody_fail(sandbox, keeping, ledger,
 
 
 def test_bug_a_callback_settled_another_order_as_failed(sandbox, ledger, person):
+    """The token proves one order, and the id is another order's: nothing is even queried."""
     with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
         mine = client.init(outer_order_no="order1", **person)
         other = client.init(outer_order_no="order2", **person)
-        client.confirm(callback(mine, "F", certifyId=other.certify_id))
-        assert states(ledger) == {"order1": "opened", "order2": "opened"}
+        ledger.keep_sent("order3", scene_id="1", sent_at=NOW)
         sandbox.complete(other.certify_id)
-        client.confirm(callback(mine, "F", certifyId=other.certify_id))
-        assert states(ledger) == {"order1": "opened", "order2": "passed"}
+        asked = len(sandbox.requests)
+        token = make_token(SECRET, "order3")
+        unopened = {"order": "order3", "CallbackToken": token}
+        elsewhere = {"order": "order4", "CallbackToken": make_token(SECRET, "order4")}
+        for more in ({}, unopened, elsewhere):
+            for claim in "TF":
+                with pytest.raises(facecert.CallbackError):
+                    client.confirm(callback(mine, claim, certifyId=other.certify_id, **more))
+        assert len(sandbox.requests) == asked
+        assert states(ledger) == {"order1": "opened", "order2": "opened", "order3": "sent"}
+        assert ledger.get("order3").certify_id is None
 
 
 def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
@@ -239,7 +250,9 @@ def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
 
 def test_the_id_that_was_lost_comes_though_the_order_is_in_the_path(sandbox, ledger, person):
     with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
+        client.ledger = None
         opened = client.init(outer_order_no="another", **person)
+        client.ledger = ledger
         ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
         token = make_token(SECRET, "order1")
         named = {"certifyId": opened.certify_id, "passed": "T", "CallbackToken": token}
@@ -249,11 +262,8 @@ def test_the_id_that_was_lost_comes_though_the_order_is_in_the_path(sandbox, led
 
 def test_a_callback_may_be_faster_than_the_answer_to_init(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
-    answer = facecert.QueryResult(
-        passed=True, certify_id="c1", identity_info=None, material_info=None, request_id=None,
-        raw={},
-    )  # fmt: skip
-    ledger.keep_answer(answer, asked_at=NOW, outer_order_no="order1", claim=True)
+    ledger.keep_claim("order1", "c1")
+    ledger.keep_answer(answer_of("c1", True), asked_at=NOW, claim=True)
     ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
     entry = ledger.get("order1")
     assert (entry.state, entry.certify_id, entry.request_id) == ("passed", "c1", "r1")
@@ -262,11 +272,10 @@ def test_a_callback_may_be_faster_than_the_answer_to_init(ledger):
 def test_another_verification_does_not_settle_an_order_that_has_one(ledger):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
-    answer = facecert.QueryResult(
-        passed=True, certify_id="c2", identity_info=None, material_info=None, request_id=None,
-        raw={},
-    )  # fmt: skip
-    ledger.keep_answer(answer, asked_at=NOW, outer_order_no="order1", claim=True)
+    with pytest.raises(facecert.CallbackError):
+        ledger.keep_claim("order1", "c2")
+    ledger.keep_claim("order1", "c1")
+    ledger.keep_answer(answer_of("c2", True), asked_at=NOW, claim=True)
     assert ledger.get("order1").state == "opened"
 
 
@@ -354,7 +363,7 @@ def test_an_order_that_was_refused_begins_anew(ledger):
     later = NOW + LIFETIME
     ledger.keep_sent("order1", scene_id="2", sent_at=later)
     assert ledger.get("order1") == (
-        "order1", "2", "sent", None, None, None, later, later + LIFETIME, None,
+        "order1", "2", "sent", None, None, None, later, later + LIFETIME, None, None,
     )  # fmt: skip
 
 
@@ -362,13 +371,9 @@ def test_an_answer_without_news_writes_nothing(ledger, monkeypatch):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
     kept = ledger.get("order1")
-    monkeypatch.setattr(ledger.database, "write", lambda *news: pytest.fail("it writes"))
-    answer = facecert.QueryResult(
-        passed=False, certify_id="c1", identity_info=None, material_info=None, request_id=None,
-        raw={},
-    )  # fmt: skip
-    ledger.keep_answer(answer, asked_at=NOW)
-    ledger.keep_answer(answer, asked_at=NOW, outer_order_no="order1", claim=True)
+    monkeypatch.setattr(ledger.database, "change", lambda *news: pytest.fail("it writes"))
+    ledger.keep_answer(answer_of("c1", False), asked_at=NOW)
+    ledger.keep_answer(answer_of("c1", False), asked_at=NOW, claim=True)
     assert ledger.get("order1") == kept
 
 
@@ -398,6 +403,7 @@ def test_nothing_personal_is_kept(sandbox, tmp_path, person, caplog):
 
 def test_a_locked_database_keeps_init_from_being_sent(sandbox, tmp_path, person, monkeypatch):
     monkeypatch.setattr(database, "LONGEST_LOCK", 0.2)
+    monkeypatch.setattr(database, "LONGEST_RETRY", 0.2)
     path = str(tmp_path / "ledger.db")
     with sandbox.client(ledger=path) as client:
         client.init(outer_order_no="before", **person)
@@ -460,9 +466,9 @@ def test_the_ledgers_trouble_after_the_answer_does_not_take_the_answer_away(
     class Down(Ledger):
         def keep_sent(self, outer_order_no, **fields):
             super().keep_sent(outer_order_no, **fields)
-            monkeypatch.setattr(self.database, "write", broken)
+            monkeypatch.setattr(self.database, "change", broken)
 
-    def broken(*statements):
+    def broken(work, again):
         raise facecert.LedgerError("The ledger could not be written: it is down.")
 
     keeping.ledger = Down("x.db")
@@ -778,7 +784,7 @@ def test_bug_an_id_that_a_callback_brought_to_a_refused_order_was_wiped(ledger):
     """400, as the number was used before; the callback of that earlier one tells the id."""
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     ledger.keep_opening("order1", Opening("refused", code="400"))
-    ledger.keep_answer(answer_of("c1", False), asked_at=NOW, outer_order_no="order1", claim=True)
+    ledger.keep_claim("order1", "c1")
     with pytest.raises(facecert.InvalidParameter):
         ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
     assert ledger.get("order1").certify_id == "c1"
@@ -787,10 +793,10 @@ def test_bug_an_id_that_a_callback_brought_to_a_refused_order_was_wiped(ledger):
 def test_bug_an_interruption_while_the_id_was_stored_lost_it(ledger, monkeypatch, caplog):
     ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
 
-    def interrupted(*statements):
+    def interrupted(work, again):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ledger.database, "write", interrupted)
+    monkeypatch.setattr(ledger.database, "change", interrupted)
     with pytest.raises(KeyboardInterrupt):
         ledger.keep_opening("order1", Opening("opened", "c1", "r1", None, NOW + LIFETIME))
     assert "KeyboardInterrupt" in caplog.text and "certify_id c1" in caplog.text
@@ -822,7 +828,8 @@ def test_bug_a_server_with_strict_isolation_refused_two_who_wrote_at_once(postgr
     other.keep_sent("order1", scene_id="1", sent_at=NOW)
     with other.database._engine().begin() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM facecert_verifications")  # its snapshot
-        ledger.keep_answer(answer_of("c1", True), asked_at=NOW, outer_order_no="order1", claim=True)
+        ledger.keep_claim("order1", "c1")
+        ledger.keep_answer(answer_of("c1", True), asked_at=NOW)
         connection.exec_driver_sql("UPDATE facecert_verifications SET request_id = 'R1'")
     assert (ledger.get("order1").state, ledger.get("order1").request_id) == ("passed", "R1")
     metadata.drop_all(ledger.database._engine())
@@ -834,3 +841,151 @@ def test_a_wrong_url_is_in_no_frame_of_the_ledger():
     with pytest.raises(facecert.InvalidParameter) as caught:
         Ledger("postgresql://user:canary-password@host:port/x")
     assert "canary-password" not in crash_report(caught.value)
+
+
+def test_what_receivers_were_not_told_is_listed_until_it_is_marked(ledger):
+    for order, claim in (("order1", False), ("order2", None)):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+        ledger.keep_claim(order, "c" + order)
+        ledger.keep_answer(answer_of("c" + order, False), asked_at=NOW, claim=claim)
+    (entry,) = ledger.untold()
+    assert (entry.outer_order_no, entry.state, entry.told) == ("order1", "failed", None)
+    ledger.keep_answer(answer_of("corder1", True), asked_at=NOW)
+    ledger.keep_told("order1", "failed")  # meanwhile it has passed
+    (entry,) = ledger.untold()
+    assert (entry.state, entry.told) == ("passed", "failed")
+    ledger.keep_told("order1", "passed")
+    assert list(ledger.untold()) == [] and ledger.get("order1").told == "passed"
+
+
+def test_an_order_that_is_not_in_the_ledger_may_claim_an_unknown_id(ledger):
+    ledger.keep_claim("order1", "c1")
+    assert list(ledger.entries()) == []
+
+
+def test_bug_an_id_that_another_row_has_left_the_ledger_as_an_exception(ledger, caplog):
+    for order in ("order1", "order2"):
+        ledger.keep_sent(order, scene_id="1", sent_at=NOW)
+        ledger.keep_opening(order, Opening("opened", "c1", "r1", None, NOW + LIFETIME))
+    assert states(ledger) == {"order1": "opened", "order2": "sent"}
+    assert ledger.find("c1").outer_order_no == "order1"
+    assert "outer_order_no order2, certify_id c1" in caplog.text
+
+
+@pytest.fixture
+def budget(url):
+    ledger = Ledger(url, per_day=2)
+    yield ledger
+    ledger.close()
+
+
+def test_a_daily_budget(budget):
+    def keep_sent(order, sent_at=NOW):
+        budget.keep_sent(order, scene_id="1", sent_at=sent_at)
+
+    keep_sent("order1")
+    with pytest.raises(facecert.InvalidParameter):
+        keep_sent("order1")  # nothing is sent, so nothing is counted
+    budget.keep_opening("order1", Opening("refused", code="402"))
+    keep_sent("order1")  # a refused init counts
+    with pytest.raises(facecert.BudgetSpent) as caught:
+        keep_sent("order2")
+    assert budget.get("order2") is None
+    assert caught.value.retry_after == 4 * 3600 - 0.25
+    budget.keep_opening("order1", Opening("refused", code="402"))
+    with pytest.raises(facecert.BudgetSpent):
+        keep_sent("order1")
+    assert budget.get("order1").state == "refused"
+    keep_sent("order2", NOW + datetime.timedelta(hours=4))
+
+
+def test_a_retry_is_not_counted(sandbox, budget, client, person):
+    client.ledger = budget
+    for turn in range(2):
+        sandbox.fail("throttled", times=2)
+        client.init(**person)
+    assert len(sandbox.requests) == 6
+    with pytest.raises(facecert.BudgetSpent):
+        client.init(**person)
+    assert len(sandbox.requests) == 6
+
+
+def test_a_budget_needs_a_ledger(tmp_path):
+    path = str(tmp_path / "ledger.db")
+    for arguments in ({}, {"ledger": Ledger(path)}):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            facecert.Client("1", per_day=100, **arguments)
+        assert caught.value.field == "per_day"
+    for wrong in (0, True, "100", 10 ** 9 + 1):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            facecert.Client("1", ledger=path, per_day=wrong)
+        assert caught.value.field == "per_day"
+    assert facecert.Client("1", ledger=path, per_day=100).ledger.per_day == 100
+
+
+class DriversError(Exception):
+    """An error as a driver raises it."""
+
+    def __init__(self, *arguments, **attributes):
+        super().__init__(*arguments)
+        vars(self).update(attributes)
+
+
+def failing(ledger, monkeypatch, *errors):
+    """Have the next transactions raise these errors of a driver; return how many are left."""
+    from sqlalchemy.exc import DBAPIError
+
+    left, execute = list(errors), sqlalchemy.engine.Connection.execute
+
+    def fail(self, statement, *more, **named):
+        if left and not statement.is_select:
+            raise DBAPIError("UPDATE", {}, left.pop(0))
+        return execute(self, statement, *more, **named)
+
+    monkeypatch.setattr(sqlalchemy.engine.Connection, "execute", fail)
+    return left
+
+
+CONFLICTS = [
+    DriversError(1213, "Deadlock found"), DriversError(1205, "Lock wait timeout exceeded"),
+    DriversError("Deadlock found", errno=1213), DriversError("deadlock", pgcode="40P01"),
+    DriversError("could not serialize", sqlstate="40001"), sqlite3.OperationalError(
+        "database is locked"
+    ),
+]  # fmt: skip
+
+
+def test_a_lost_conflict_is_tried_again(ledger, monkeypatch, caplog):
+    ledger.check()
+    left = failing(ledger, monkeypatch, *CONFLICTS)
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert not left
+    left += CONFLICTS
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert not left and not caplog.records and ledger.get("order1").certify_id == "c1"
+
+
+def test_conflicts_are_tried_again_for_two_seconds_at_most(ledger, monkeypatch, caplog):
+    assert database.LONGEST_RETRY == 2
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    monkeypatch.setattr(database, "LONGEST_RETRY", 0.1)
+    left = failing(ledger, monkeypatch, *CONFLICTS * 1000)
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert left and "certify_id c1" in caplog.text
+    left.clear()
+
+
+def test_after_the_response_another_error_is_tried_again_once(ledger, monkeypatch, caplog):
+    ledger.check()
+    error = DriversError("server closed the connection unexpectedly")
+    left = failing(ledger, monkeypatch, error)
+    with pytest.raises(facecert.LedgerError):  # It may have been committed.
+        ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
+    left += [error]
+    ledger.keep_opening("order1", Opening("opened", "c1"))
+    assert not left and not caplog.records and ledger.get("order1").certify_id == "c1"
+    left += [error] * 3
+    ledger.keep_answer(answer_of("c1", True), asked_at=NOW)
+    assert len(left) == 1 and "certify_id c1" in caplog.text
+    left.clear()
