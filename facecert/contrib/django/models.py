@@ -163,15 +163,17 @@ class ModelLedger(BaseLedger):
             again_if_lost(rows.db, lambda: count.get_or_create(day=day))
 
         def write() -> Any:
-            left = count.filter(day=day, inits__lt=per_day or 0)
-            if per_day is not None and not left.update(inits=models.F("inits") + 1):
-                raise budget_spent(per_day, sent_at)
             # A row with an id was opened after all, and the id must not get lost. By primary key,
             # because MySQL would lock the index of certify_id first, and deadlock.
             refused = rows.filter(pk=known and known.pk, state=REFUSED, certify_id=None)
             if known is None or not refused.update(**fresh):
                 rows.create(outer_order_no=outer_order_no, **fresh)
-            return rows.get(outer_order_no=outer_order_no)
+            row = rows.get(outer_order_no=outer_order_no)
+            # Last, because all inits of the day wait for this lock.
+            left = count.filter(day=day, inits__lt=per_day or 0)
+            if per_day is not None and not left.update(inits=models.F("inits") + 1):
+                raise budget_spent(per_day, sent_at)
+            return row
 
         self.row = again_if_lost(rows.db, write)
 
