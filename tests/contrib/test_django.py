@@ -600,36 +600,6 @@ def test_the_migration_makes_the_table_and_takes_it_away(options):
     assert "facecert_verification" in connection.introspection.table_names()
 
 
-def test_the_migration_converts_the_rows(options):
-    call_command("migrate", "facecert", "0001", verbosity=0)
-    now = timezone.now()
-    sql = (
-        "insert into facecert_verification (outer_order_no, certify_id, scene_id, request_id,"
-        " state, created_at, expires_at) values (%s, %s, '1', %s, %s, %s, %s)"
-    )
-    with connection.cursor() as cursor:
-        for number, row in enumerate([
-            ("stolen", "ab" * 16, "", "passed"), ("owner", "ab" * 16, "R1", "passed"),
-            ("lost1", "", "", "sent"), ("lost2", "", "", "unknown"),
-            ("other", "cd" * 16, "R2", "opened"),
-        ]):  # fmt: skip
-            times = [now + timedelta(seconds=number), now]
-            cursor.execute(sql, list(row) + times)
-    call_command("migrate", "facecert", verbosity=0)
-    rows = Verification.objects.order_by("pk").values_list("certify_id", "told")
-    assert list(rows) == [
-        (None, "passed"), ("ab" * 16, "passed"), (None, ""), (None, ""), ("cd" * 16, "")
-    ]
-    with pytest.raises(IntegrityError), transaction.atomic():
-        Verification.objects.filter(outer_order_no="lost1").update(certify_id="cd" * 16)
-    call_command("migrate", "facecert", "0001", verbosity=0)
-    with connection.cursor() as cursor:
-        cursor.execute("select count(*) from facecert_verification where certify_id = ''")
-        assert cursor.fetchone()[0] == 3
-    call_command("migrate", "facecert", verbosity=0)
-    Verification.objects.all().delete()
-
-
 def found(deploy=True, **changed):
     good = {
         "SCENE_ID": "1000000006",
@@ -852,7 +822,7 @@ def test_a_timeouts_signal_after_the_response_leaves_the_ids_in_the_log(
     def struck(*args):
         raise KeyboardInterrupt
 
-    works = [django_models.again_if_lost, struck]
+    works = [django_models.again_if_lost, struck]  # of keep_sent and of keep_opening
     monkeypatch.setattr(django_models, "again_if_lost", lambda *args: works.pop(0)(*args))
     with pytest.raises(KeyboardInterrupt):
         open_verification(outer_order_no="order1", **person)

@@ -159,16 +159,17 @@ class ModelLedger(BaseLedger):
             if not _commits(rows.db):
                 rule = "needs open_verification outside of atomic(): its count must be committed"
                 raise invalid("PER_DAY", rule)
-            # Before the transaction, because two of them that miss the row would deadlock.
-            again_if_lost(rows.db, lambda: count.get_or_create(day=day))
+            # Not in the transaction, because MySQL's transactions that miss the row deadlock.
+            count.get_or_create(day=day)
 
         def write() -> Any:
-            # A row with an id was opened after all, and the id must not get lost. By primary key,
-            # because MySQL would lock the index of certify_id first, and deadlock.
-            refused = rows.filter(pk=known and known.pk, state=REFUSED, certify_id=None)
-            if known is None or not refused.update(**fresh):
-                rows.create(outer_order_no=outer_order_no, **fresh)
-            row = rows.get(outer_order_no=outer_order_no)
+            if known is None:
+                row = rows.create(outer_order_no=outer_order_no, **fresh)
+            # A row with an id was opened after all, and the id must not get lost.
+            elif not _rows(known).filter(state=REFUSED, certify_id=None).update(**fresh):
+                raise IntegrityError("A verification has this order number; nothing was sent.")
+            else:
+                row = _rows(known).get()
             # Last, because all inits of the day wait for this lock.
             left = count.filter(day=day, inits__lt=per_day or 0)
             if per_day is not None and not left.update(inits=models.F("inits") + 1):
@@ -179,24 +180,24 @@ class ModelLedger(BaseLedger):
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         """Store the outcome of init. A database error is logged, so that init's result is kept."""
-        news: Dict[str, Any] = {"state": opening.state}
-        news["request_id"] = (opening.request_id or "")[:64]
-        if opening.certify_id:
-            news["certify_id"] = opening.certify_id
+        news: Dict[str, Any] = {"request_id": (opening.request_id or "")[:64]}
         if opening.expires_at:
             news["expires_at"] = _for_database(opening.expires_at)
         # A fast callback may have stored its own state and certify_id.
         undecided = models.When(state__in=(SENT, UNKNOWN), then=models.Value(opening.state))
         changes = dict(news, state=models.Case(undecided, default="state"))
+        news["state"] = opening.state
         if opening.certify_id:
             changes["certify_id"] = Coalesce("certify_id", models.Value(opening.certify_id))
+            news["certify_id"] = opening.certify_id
         rows = written().filter(outer_order_no=outer_order_no)
 
         def write() -> Any:
-            rows.update(**changes)
-            return rows.get()
+            mine.update(**changes)
+            return mine.get()
 
         try:
+            mine = _rows(again_if_lost(rows.db, rows.get))
             self.row = again_if_lost(rows.db, write)
         except BaseException as error:  # a timeout's signal may strike anywhere
             _log.error(
@@ -216,11 +217,11 @@ class ModelLedger(BaseLedger):
         for row in rows.filter(mine | models.Q(certify_id=certify_id)):
             if row.outer_order_no != outer_order_no or row.certify_id not in (None, certify_id):
                 raise CallbackError("The callback is about another verification.")
-        unknown = rows.filter(mine, certify_id=None)
-        try:
-            again_if_lost(rows.db, lambda: unknown.update(certify_id=certify_id))
-        except IntegrityError:
-            raise CallbackError("The callback is about another verification.") from None
+            unknown = _rows(row).filter(certify_id=None)
+            try:
+                again_if_lost(rows.db, lambda: unknown.update(certify_id=certify_id))
+            except IntegrityError:
+                raise CallbackError("The callback is about another verification.") from None
 
     def keep_answer(
         self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
@@ -307,7 +308,11 @@ def _commits(database: str) -> bool:
 
 
 def _rows(row: Verification) -> Any:
-    """Return the queryset of this row in the database that is written."""
+    """Return the queryset of this row in the database that is written.
+
+    Changes find it by its primary key, because with MySQL changes that lock the indexes in another
+    order are deadlocks.
+    """
     database = router.db_for_write(Verification, instance=row)
     return Verification.objects.using(database).filter(pk=row.pk)
 
