@@ -3,6 +3,7 @@ import logging
 import re
 import sqlite3
 import threading
+import unittest
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from conftest import NAME, NUMBER
 
 import facecert
 from facecert.callback import make_token
+from facecert.sandbox import service
 
 pytest.importorskip("django", reason="Django is an extra")
 
@@ -31,8 +33,9 @@ from django.db import (  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 
-from facecert.contrib.django import conf, signals  # noqa: E402
+from facecert.contrib.django import conf, models as django_models, signals  # noqa: E402
 from facecert.contrib.django.models import (  # noqa: E402
+    InitCount,
     ModelLedger,
     Verification,
     open_verification,
@@ -263,9 +266,39 @@ def test_post_with_a_parameter_in_the_url_too_is_a_repetition(sandbox, opened, h
 def test_bug_a_callback_settled_another_order_as_failed(sandbox, opened, person, heard):
     other, _ = open_verification(**person)
     order = opened.outer_order_no
+    forged = genuine(opened, "F", certifyId=other.certify_id, order=order)
     with sandbox.client(ledger=ModelLedger(), callback_secret=SECRET) as client:
-        client.confirm(genuine(opened, "F", certifyId=other.certify_id, order=order))
-    assert (state_of(opened), state_of(other), heard) == ("opened", "opened", [])
+        with pytest.raises(facecert.CallbackError):
+            client.confirm(forged)
+    # Nor when the response to init was lost, so that the order has no certify_id of its own.
+    Verification.objects.filter(pk=opened.pk).update(certify_id=None)
+    sandbox.complete(other.certify_id)
+    sandbox.requests.clear()
+    for passed in "TF":
+        assert deliver(order, dict(forged, passed=passed)).status_code == 403
+    assert sandbox.requests == []
+    opened.refresh_from_db()
+    assert (opened.certify_id, state_of(opened), state_of(other)) == (None, "opened", "opened")
+    assert heard == []
+
+
+def test_an_id_that_another_row_takes_at_the_same_moment_is_refused(
+    opened, person, monkeypatch
+):
+    other, _ = open_verification(**person)
+    taken = other.certify_id
+    Verification.objects.update(certify_id=None)
+    work_in_transaction = django_models.again_if_lost
+
+    def late(database, work):
+        Verification.objects.filter(pk=other.pk).update(certify_id=taken)
+        return work_in_transaction(database, work)
+
+    monkeypatch.setattr(django_models, "again_if_lost", late)
+    with pytest.raises(facecert.CallbackError):
+        ModelLedger().keep_claim(opened.outer_order_no, taken)
+    opened.refresh_from_db()
+    assert opened.certify_id is None
 
 
 def test_a_replay_after_expiry_verifies_nobody(sandbox, opened, heard):
@@ -275,6 +308,7 @@ def test_a_replay_after_expiry_verifies_nobody(sandbox, opened, heard):
     assert state_of(opened) == "failed" and heard == [("failed", False)]
     assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
     assert state_of(opened) == "failed" and len(heard) == 1
+    assert sandbox.requests[-1].service_parameters["method"] == "query"  # "passed" is news
 
 
 def test_bug_a_forged_callback_left_its_id_when_the_client_could_not_be_made(
@@ -292,7 +326,7 @@ def test_bug_a_forged_callback_left_its_id_when_the_client_could_not_be_made(
         assert deliver("mine", forged).status_code == 403
         assert deliver("mine", dict(forged, CallbackToken="x" * 27)).status_code == 403
     mine.refresh_from_db()
-    assert mine.certify_id == "" and heard == []
+    assert mine.certify_id is None and heard == []
 
 
 def test_without_a_secret_no_callback_changes_anything(sandbox, opened, options, heard):
@@ -383,14 +417,14 @@ def in_threads(count, work):
 def test_delivered_at_the_same_instant_the_signal_fires_once(sandbox, opened, heard, monkeypatch):
     sandbox.complete(opened.certify_id)
     asked = threading.Barrier(4)
-    confirm = conf.client().confirm
+    query = conf.client().query
 
     def all_at_once(*args, **kwargs):
-        answer = confirm(*args, **kwargs)
-        asked.wait(10)  # nobody settles before everybody has asked
+        answer = query(*args, **kwargs)
+        asked.wait(60)  # nobody settles before everybody has asked
         return answer
 
-    monkeypatch.setattr(conf.client(), "confirm", all_at_once)
+    monkeypatch.setattr(conf.client(), "query", all_at_once)
     order = opened.outer_order_no
     results = in_threads(4, lambda: deliver(order, genuine(opened)).status_code)
     assert results == [200] * 4
@@ -408,7 +442,7 @@ def test_it_comes_before_the_answer_of_init_was_stored(
             return opened, sent_at
         sandbox.complete(opened.certify_id)
         row = Verification.objects.get(outer_order_no=opened.outer_order_no)
-        assert (row.state, row.certify_id) == ("sent", "")
+        assert (row.state, row.certify_id) == ("sent", None)
         row.certify_id = opened.certify_id  # of this object alone
         assert deliver(row.outer_order_no, genuine(row)).status_code == 200
         return opened, sent_at
@@ -433,7 +467,7 @@ def test_it_comes_though_the_answer_of_init_was_lost(
         with pytest.raises(facecert.NoAnswer):
             open_verification(**person)
     row = Verification.objects.get()
-    assert (row.state, row.certify_id) == ("unknown", "")
+    assert (row.state, row.certify_id) == ("unknown", None)
     row.certify_id = sandbox.verifications()[0].certify_id
     sandbox.complete(row.certify_id)
     assert deliver(row.outer_order_no, genuine(row)).status_code == 200
@@ -452,7 +486,7 @@ def test_it_comes_while_the_gateway_is_down(sandbox, opened, heard):
 
 def test_the_gateway_is_down_for_longer_than_the_platform_tries(sandbox, opened, heard):
     # Not even the id is known: init's answer was lost, too.
-    Verification.objects.update(certify_id="", state="unknown")
+    Verification.objects.update(certify_id=None, state="unknown")
     sandbox.complete(opened.certify_id)
     sandbox.fail("http-503", times=12)
     for _ in range(3):
@@ -583,7 +617,9 @@ def test_the_system_checks():
     assert found(SCENE_ID=None) == found(SCENE_ID="") == found(SCENE_ID=5) == ["facecert.W001"]
     for secret in (None, "", "x" * 15, ["x" * 16, "short"], 5, []):
         assert found(CALLBACK_SECRET=secret) == ["facecert.E001"]
-    assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == []
+    assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == found(PER_DAY=5) == []
+    for number in (0, "5", True, 10 ** 10):
+        assert found(PER_DAY=number) == ["facecert.E002"]
     for url in (None, "http://shop.example", "http://127.0.0.1:8000", "shop.example"):
         assert found(PUBLIC_URL=url) == ["facecert.W002"]
         assert found(PUBLIC_URL=url, deploy=False) == []
@@ -672,7 +708,7 @@ def test_nothing_personal_is_kept(sandbox, options, person, caplog):
     names = {field.name for field in Verification._meta.get_fields()}
     assert names == {
         "id", "outer_order_no", "certify_id", "scene_id", "request_id", "state", "created_at",
-        "expires_at", "decided_at",
+        "expires_at", "decided_at", "told",
     }  # fmt: skip
     kept = repr(list(Verification.objects.values())) + caplog.text
     kept += "".join(repr(vars(record)) for record in caplog.records)
@@ -682,16 +718,263 @@ def test_nothing_personal_is_kept(sandbox, options, person, caplog):
         assert private not in kept
 
 
+class Lost:
+    """The database's connection, lost while the gateway responds.
+
+    ``closes`` is how often it must be closed before the database is there again.
+    """
+
+    def __init__(self, monkeypatch, closes=1):
+        self.closes, self.down, real = closes, False, connections["default"]
+        call, cursor, close = conf.client()._gateway.call, real.cursor, real.close
+
+        def respond(parameters):
+            try:
+                return call(parameters)
+            finally:
+                self.down = self.closes > 0
+
+        def broken(*args, **kwargs):
+            if self.down:
+                raise OperationalError("server closed the connection unexpectedly")
+            return cursor(*args, **kwargs)
+
+        def closed():
+            self.closes -= 1
+            self.down = self.down and self.closes > 0
+            close()
+
+        monkeypatch.setattr(conf.client()._gateway, "call", respond)
+        monkeypatch.setattr(real, "cursor", broken)
+        monkeypatch.setattr(real, "close", closed)
+
+
+def test_bug_a_connection_lost_while_the_gateway_answered_left_the_row_sent(
+    sandbox, options, person, monkeypatch, caplog
+):
+    lost = Lost(monkeypatch)
+    row, opened = open_verification(outer_order_no="order1", **person)
+    assert lost.closes == 0 and not lost.down and caplog.text == ""
+    assert (row.state, row.certify_id) == ("opened", opened.certify_id)
+    row.refresh_from_db()
+    assert (row.state, row.request_id) == ("opened", opened.request_id)
+    lost.closes = 1
+    sandbox.fail("http-503", times=3)
+    with pytest.raises(facecert.GatewayError):
+        open_verification(outer_order_no="order2", **person)
+    assert Verification.objects.get(outer_order_no="order2").state == "unknown"
+
+
 def test_bug_the_databases_trouble_after_the_answer_took_the_answer_away(
     sandbox, options, person, monkeypatch, caplog
 ):
-    def gone(self, *args, **kwargs):
-        raise OperationalError("server closed the connection unexpectedly")
+    with monkeypatch.context() as patch:
+        lost = Lost(patch, closes=99)
+        row, opened = open_verification(outer_order_no="order1", **person)
+        assert lost.down
+        assert "certify_id %s" % opened.certify_id in caplog.text and "order1" in caplog.text
+        assert caplog.records[-1].levelname == "ERROR"
+        known = (row.outer_order_no, row.state, row.certify_id, row.request_id, row.expires_at)
+        assert known == ("order1", "opened", opened.certify_id, opened.request_id,
+                         opened.expires_at)  # fmt: skip
+        assert row.scene_id == sandbox.scene_id and row.pk
+    assert state_of(row) == "sent"
+    err = io.StringIO()
+    call_command("facecert_settle", stdout=io.StringIO(), stderr=err)
+    assert state_of(row) == "sent" and err.getvalue() == ""  # init may be under way
+    Verification.objects.update(expires_at=timezone.now() - timedelta(minutes=6))
+    call_command("facecert_settle", stdout=io.StringIO(), stderr=err)
+    assert state_of(row) == "unknown" and err.getvalue().startswith("order1: ")
+    call_command("facecert_settle", stdout=io.StringIO(), stderr=err)
+    assert err.getvalue().count("order1") == 1
 
-    monkeypatch.setattr(Verification, "note_certify_id", gone)
-    with sandbox.client(ledger=ModelLedger()) as client:
-        opened = client.init(outer_order_no="order1", **person)
-    assert "certify_id %s" % opened.certify_id in caplog.text and "order1" in caplog.text
+
+def test_inside_a_transaction_a_lost_connection_loses_the_row_and_not_the_result(
+    options, person, monkeypatch, caplog
+):
+    with transaction.atomic():
+        lost = Lost(monkeypatch, closes=99)
+        row, opened = open_verification(outer_order_no="order1", **person)
+        assert (lost.closes, row.certify_id) == (99, opened.certify_id)
+        assert "certify_id %s" % opened.certify_id in caplog.text
+        lost.down = False
+
+
+def test_an_id_that_another_row_has_does_not_lose_the_result(
+    options, opened, person, monkeypatch, caplog
+):
+    gateway, call = conf.client()._gateway, conf.client()._gateway.call
+
+    def repeated(parameters):
+        result, sent_at = call(parameters)
+        twin = dict(result.as_dict(), certify_id=opened.certify_id)
+        return facecert.InitResult.from_dict(twin), sent_at
+
+    monkeypatch.setattr(gateway, "call", repeated)
+    row, result = open_verification(outer_order_no="order1", **person)
+    assert result.certify_id == row.certify_id == opened.certify_id
+    assert "IntegrityError" in caplog.text and "order1" in caplog.text
+
+
+def test_a_timeouts_signal_after_the_response_leaves_the_ids_in_the_log(
+    sandbox, options, person, monkeypatch, caplog
+):
+    def struck(*args):
+        raise KeyboardInterrupt
+
+    works = [django_models.again_if_lost, struck]  # of keep_sent and of keep_opening
+    monkeypatch.setattr(django_models, "again_if_lost", lambda *args: works.pop(0)(*args))
+    with pytest.raises(KeyboardInterrupt):
+        open_verification(outer_order_no="order1", **person)
+    assert "certify_id %s" % sandbox.verifications()[0].certify_id in caplog.text
+
+
+def test_bug_settling_ended_with_the_connection(sandbox, opened, person, heard, monkeypatch):
+    other, _ = open_verification(**person)
+    for row in (opened, other):
+        sandbox.complete(row.certify_id)
+    lost = Lost(monkeypatch)
+    out = io.StringIO()
+    call_command("facecert_settle", stdout=out, stderr=out)
+    assert lost.closes == 0 and "2 asked, 2 settled" in out.getvalue()
+    assert state_of(opened) == state_of(other) == "passed" and len(heard) == 2
+
+
+def test_bug_a_result_of_query_was_lost_with_the_connection(
+    sandbox, opened, monkeypatch, caplog
+):
+    sandbox.complete(opened.certify_id)
+    client = conf.client()
+    monkeypatch.setattr(client, "ledger", ModelLedger())
+    with monkeypatch.context() as patch:
+        Lost(patch, closes=99)
+        assert client.query(opened.certify_id).passed
+        assert opened.certify_id in caplog.text
+    assert state_of(opened) == "opened"
+
+
+def test_bug_a_pass_after_a_stored_failure_was_not_believed(sandbox, opened, heard):
+    for passed in (False, True):
+        sandbox.verifications()[0].state = service.PASSED if passed else service.FAILED
+        for _ in range(2):
+            fields = genuine(opened, "T" if passed else "F")
+            assert deliver(opened.outer_order_no, fields).status_code == 200
+    opened.refresh_from_db()
+    assert (opened.state, opened.told) == ("passed", "passed")
+    assert heard == [("failed", False), ("passed", True)]
+
+
+def test_replays_of_a_settled_callback_are_answered_without_a_query(sandbox, opened, heard):
+    sandbox.complete(opened.certify_id)
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    sandbox.requests.clear()
+    for passed in "TF":
+        assert deliver(opened.outer_order_no, genuine(opened, passed)).status_code == 200
+    assert sandbox.requests == [] and len(heard) == 1
+
+
+@pytest.mark.parametrize("again", ["callback", "cron"])
+def test_bug_without_transactions_a_receiver_that_raised_was_not_called_again(
+    sandbox, opened, heard, monkeypatch, again
+):
+    """As with MyISAM: the state stays though the receiver raised."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def none(**kwargs):
+        yield
+
+    def broken(**kwargs):
+        raise RuntimeError("the shop's own fault")
+
+    monkeypatch.setattr(transaction, "atomic", none)
+    sandbox.complete(opened.certify_id)
+    signals.verified.connect(broken)
+    try:
+        with pytest.raises(RuntimeError):
+            deliver(opened.outer_order_no, genuine(opened))
+    finally:
+        signals.verified.disconnect(broken)
+    assert state_of(opened) == "passed" and heard == [("passed", True)]
+    for _ in range(2):
+        if again == "callback":
+            assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+        else:
+            call_command("facecert_settle", stdout=io.StringIO(), stderr=io.StringIO())
+        assert heard == [("passed", True)] * 2
+
+
+def test_bug_an_order_number_was_told_apart_from_one_that_does_not_exist(opened):
+    for fields in (genuine(opened, CallbackToken="x" * 27), genuine(opened, CallbackToken=None)):
+        here, nowhere = deliver(opened.outer_order_no, fields), deliver("nosuchorder", fields)
+        assert (here.status_code, here.content) == (nowhere.status_code, nowhere.content)
+        wrong = deliver(opened.outer_order_no, dict(fields, certifyId="cd" * 16))
+        assert (wrong.status_code, wrong.content) == (here.status_code, here.content)
+
+
+@pytest.fixture
+def budget(options):
+    """A budget of two inits a day."""
+    with override_settings(FACECERT=dict(options, PER_DAY=2)):
+        conf.client()._gateway._sleep = lambda seconds: None
+        yield
+    InitCount.objects.all().delete()
+
+
+def test_a_budget_of_two_sends_two(sandbox, budget, person):
+    sandbox.fail("throttled")  # an attempt is no init
+    open_verification(**person)
+    sandbox.fail("throttled", times=3)
+    with pytest.raises(facecert.Throttled):
+        open_verification(outer_order_no="order1", **person)
+    sandbox.requests.clear()
+    for order in ("order1", "order2"):
+        with pytest.raises(facecert.BudgetSpent) as caught:
+            open_verification(outer_order_no=order, **person)
+    assert sandbox.requests == [] and caught.value.outcome == "not sent"
+    assert not caught.value.retryable and 0 < caught.value.retry_after <= 86400
+    assert sorted(Verification.objects.values_list("state", flat=True)) == ["opened", "refused"]
+    InitCount.objects.update(day=timezone.now() - timedelta(days=2))
+    assert open_verification(outer_order_no="order1", **person)[0].state == "opened"
+
+
+def test_an_order_number_that_was_used_does_not_count(budget, person):
+    open_verification(outer_order_no="order1", **person)
+    with pytest.raises(IntegrityError):
+        open_verification(outer_order_no="order1", **person)
+    assert InitCount.objects.get().inits == 1
+
+
+def test_a_budget_in_a_transaction_is_an_error_before_anything_is_sent(
+    sandbox, budget, person, atomic_requests
+):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        Client().get("/careless/")
+    assert caught.value.field == "PER_DAY" and "atomic()" in str(caught.value)
+    assert sandbox.requests == [] and not InitCount.objects.exists()
+    assert Client().get("/careful/").status_code == 200
+    assert InitCount.objects.get().inits == 1
+
+
+def test_a_budget_counts_inside_djangos_test_case(budget, person):
+    from django.test import TestCase
+    from django.test.utils import setup_test_environment, teardown_test_environment
+
+    class Inside(TestCase):
+        def runTest(self):
+            for _ in range(2):
+                open_verification(**person)
+            with pytest.raises(facecert.BudgetSpent):
+                open_verification(**person)
+
+    setup_test_environment()
+    try:
+        suite = unittest.TestSuite([Inside()])
+        result = suite.run(unittest.TestResult())
+    finally:
+        teardown_test_environment()
+    assert (result.testsRun, result.errors, result.failures) == (1, [], [])
+    assert not InitCount.objects.exists()
 
 
 def test_bug_the_new_id_of_a_refused_order_that_had_one_was_lost(options, person):

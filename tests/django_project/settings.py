@@ -1,6 +1,8 @@
 """The example's settings, and beside them what the tests of the Django glue need."""
 
 import atexit
+import json
+import os
 import pathlib
 import shutil
 import tempfile
@@ -38,4 +40,10 @@ DATABASES = {
         "OPTIONS": {"timeout": 20},
     }
 }
+if "FACECERT_TEST_DATABASE" in os.environ:  # see on_a_server.py
+    DATABASES = {"default": json.loads(os.environ["FACECERT_TEST_DATABASE"])}
+    if DATABASES["default"]["ENGINE"].endswith("mysql"):
+        import pymysql
+
+        pymysql.install_as_MySQLdb()
 FACECERT = {}  # each test sets its own

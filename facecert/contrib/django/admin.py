@@ -12,7 +12,9 @@ from .models import Verification
 class VerificationAdmin(admin.ModelAdmin):
     """Shows verifications. Nothing can be added, changed or deleted."""
 
-    list_display = ("outer_order_no", "state", "certify_id", "scene_id", "created_at", "decided_at")
+    list_display = (
+        "outer_order_no", "state", "told", "certify_id", "scene_id", "created_at", "decided_at"
+    )
     list_filter = ("state", "scene_id")
     search_fields = ("=outer_order_no", "=certify_id", "=request_id")
     date_hierarchy = "created_at"

@@ -14,7 +14,8 @@ class FacecertConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from .checks import check_deployment, check_settings
+        from .checks import check_database, check_deployment, check_settings
 
         checks.register(check_settings, "facecert")
         checks.register(check_deployment, "facecert", deploy=True)
+        checks.register(check_database, checks.Tags.database)

@@ -4,6 +4,7 @@ from typing import Any, List
 
 from django.conf import settings
 from django.core.checks import Error, Warning
+from django.db import connections, router
 
 from ...callback import SHORTEST_SECRET, check_secrets
 from ...errors import InvalidParameter
@@ -13,7 +14,7 @@ from . import conf
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
-    """Check the required settings: W001 the scene id, E001 the secret."""
+    """Check the settings: W001 the scene id, E001 the secret, E002 the daily budget."""
     given = conf.options()
     found = []
     try:
@@ -31,7 +32,28 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
             " python -c 'import secrets; print(secrets.token_urlsafe())' makes one."
         )
         found.append(Error(message % SHORTEST_SECRET, hint, id="facecert.E001"))
+    try:
+        conf.per_day()
+    except InvalidParameter as error:
+        found.append(Error("FACECERT: %s." % error, id="facecert.E002"))
     return found
+
+
+def check_database(app_configs: Any, **kwargs: Any) -> List[Any]:
+    """Check in ``migrate`` that receivers can be rolled back: W004 the table's engine."""
+    from .models import Verification
+
+    connection = connections[router.db_for_write(Verification)]
+    if connection.vendor != "mysql":
+        return []
+    with connection.cursor() as cursor:
+        table = Verification._meta.db_table
+        engine = connection.introspection.get_storage_engine(cursor, table)
+    if engine not in ("MyISAM", "Aria"):
+        return []
+    message = "%s has no transactions: a receiver of verified that raises undoes nothing." % engine
+    hint = "ALTER TABLE %s ENGINE=InnoDB. Receivers must be idempotent anyway." % table
+    return [Warning(message, hint, id="facecert.W004")]
 
 
 def check_deployment(app_configs: Any, **kwargs: Any) -> List[Any]:

@@ -1,7 +1,8 @@
 """The dict ``FACECERT`` in the site's settings, and the client that is made from it.
 
-``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. The other keys
-are arguments of ``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
+``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. ``PER_DAY`` is
+how many inits are sent on one day of China (UTC+8) at most. The other keys are arguments of
+``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
 """
 
 import threading
@@ -16,13 +17,13 @@ from django.urls import get_script_prefix, reverse
 from ...callback import check_secrets
 from ...client import Client
 from ...redact import Private, guarded
-from ...settings import VARIABLES
+from ...settings import VARIABLES, check_per_day
 
 #: Key of FACECERT -> argument of Client. The site's model is the ledger.
 ARGUMENTS = {
     variable[len("FACECERT_") :]: argument
     for variable, (argument, _) in VARIABLES.items()
-    if argument != "ledger"
+    if argument not in ("ledger", "per_day")
 }
 ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides this name
 
@@ -43,7 +44,7 @@ def options() -> Dict[str, Any]:
     given = getattr(settings, "FACECERT", {})
     if not isinstance(given, dict):
         raise ImproperlyConfigured("FACECERT must be a dict.")
-    known = sorted(ARGUMENTS) + ["PUBLIC_URL"]
+    known = sorted(ARGUMENTS) + ["PER_DAY", "PUBLIC_URL"]
     unknown = sorted(str(key) for key in given if key not in known)
     if unknown:
         raise ImproperlyConfigured(
@@ -72,6 +73,13 @@ def client() -> Client:
 def callback_secrets() -> Private:
     """Return the secrets of the callbacks' tokens, checked by ``callback.check_secrets``."""
     return check_secrets(options().get("CALLBACK_SECRET", ()))
+
+
+@guarded
+def per_day() -> Optional[int]:
+    """Return the daily budget of inits, or None."""
+    given = options().get("PER_DAY")
+    return None if given is None else check_per_day(given, "PER_DAY")
 
 
 @guarded

@@ -4,15 +4,22 @@ import copy
 import logging
 import os
 from datetime import datetime
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple, cast
 
 from django.conf import settings
-from django.db import Error, models, router, transaction
+from django.core import mail
+from django.db import (
+    Error, IntegrityError, InterfaceError, OperationalError, connections, models, router,
+    transaction
+)
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from ...client import Client
+from ...errors import CallbackError, invalid
 from ...lifecycle import (
-    FAILED, FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, BaseLedger, Opening, decide
+    CHINA, FINAL, LIFETIME, PASSED, REFUSED, SENT, STATES, UNKNOWN, BaseLedger, Opening,
+    budget_spent, decide
 )
 from ...params import check_order_no
 from ...redact import Hidden, guarded
@@ -28,16 +35,20 @@ class Verification(models.Model):
 
     ``sent``: the response to init is not stored yet. ``opened``: the person has not finished.
     ``refused``: it was not opened. ``unknown``: it may have been opened; look up the order number
-    in the console. ``passed`` and ``failed`` are final.
+    in the console. ``passed`` and ``failed`` are final; only ``failed`` may become ``passed``.
+
+    ``certify_id`` is None until it is known. ``told`` is the final state that all receivers of
+    ``verified`` were told last, or "".
     """
 
     # Explicit, or the migration would depend on the site's DEFAULT_AUTO_FIELD.
     id = models.BigAutoField(primary_key=True)
     outer_order_no = models.CharField(max_length=32, unique=True)
-    certify_id = models.CharField(max_length=64, blank=True, default="", db_index=True)
+    certify_id = models.CharField(max_length=64, blank=True, null=True, unique=True)
     scene_id = models.CharField(max_length=32)
     request_id = models.CharField(max_length=64, blank=True, default="")
     state = models.CharField(max_length=8, default=SENT, choices=[(one, one) for one in STATES])
+    told = models.CharField(max_length=8, blank=True, default="")
     created_at = models.DateTimeField(default=timezone.now)
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
@@ -63,23 +74,42 @@ class Verification(models.Model):
         """True when the 30 minutes are over and the result is not known."""
         return not self.final and bool(timezone.now() >= self.expires_at)
 
-    def settle(self, answer: QueryResult) -> bool:
-        """Store the result of a query and send ``verified``; return True when this call did it.
+    def settle(
+        self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
+    ) -> bool:
+        """Store the result of a query, and send ``verified`` unless the receivers know the state.
 
-        Of several calls, simultaneous ones too, only one stores and sends.
+        Simultaneous calls send it once, if the database has transactions. If a receiver raises,
+        the state is rolled back or stays untold, and a later call sends it again.
+
+        Args:
+            asked_at: when the query was sent, as ``timezone.now()`` returned it.
+            claim: whether a genuine callback for this ``certify_id`` said that the person passed.
+
+        Returns:
+            True when this call sent the signal.
         """
+        state = decide(
+            self.state, answer, asked_at=asked_at, expires_at=self.expires_at, claim=claim
+        )
+        if state not in FINAL or state == self.told:
+            return False
         rows = _rows(self)
-        with transaction.atomic(using=rows.db):
+        untold = rows.filter(certify_id=answer.certify_id).exclude(told=state)
+        if state != PASSED:
+            untold = untold.exclude(state=PASSED)  # which another process may have stored
+
+        def tell() -> bool:
             # The first statement of its transaction, so that two transactions wait for each other.
-            unsettled = rows.exclude(state__in=FINAL).filter(certify_id__in=("", answer.certify_id))
-            changed = unsettled.update(
-                state=PASSED if answer.passed else FAILED, certify_id=answer.certify_id,
-                decided_at=timezone.now()
-            )
+            changed = untold.update(state=state, decided_at=timezone.now())
             self.refresh_from_db(using=rows.db)
             if changed:
                 verified.send(sender=Verification, verification=self, answer=answer)
-        return bool(changed)
+                rows.update(told=state)
+                self.told = state
+            return bool(changed)
+
+        return bool(again_if_lost(rows.db, tell))
 
     def refresh(self, client: Optional[Client] = None) -> bool:
         """Query a verification whose callback was missed; return True when the state is final.
@@ -89,23 +119,32 @@ class Verification(models.Model):
         Raises:
             FacecertError: the query failed; it may be repeated without harm.
         """
-        if not self.final and self.certify_id:
+        if self.certify_id and self.state != self.told:
             asked_at = timezone.now()
             answer = (client or conf.client()).query(self.certify_id, scene_id=self.scene_id)
-            if decide(answer, asked_at=asked_at, expires_at=self.expires_at):
-                self.settle(answer)
+            self.settle(answer, asked_at=asked_at)
         return self.final
 
-    def note_certify_id(self, certify_id: str) -> None:
-        """Store an id that was not known yet."""
-        _rows(self).filter(certify_id="").update(certify_id=certify_id)
+
+class InitCount(models.Model):
+    """How many inits were sent on one day of China (UTC+8), counted while ``PER_DAY`` is set."""
+
+    day = models.DateField(primary_key=True)
+    inits = models.PositiveIntegerField(default=0)
 
 
 class ModelLedger(BaseLedger):
-    """The site's table of verifications as a client's ledger."""
+    """The site's table of verifications as a client's ledger.
+
+    ``row`` is the verification of the last init, as far as it is known. ``open_verification``
+    reads it, and makes a ledger for each call.
+    """
+
+    row: Optional[Verification] = None
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
         """Create the row; IntegrityError when a row has this order and is not ``refused``."""
+        rows, per_day = written(), conf.per_day()
         fresh = {
             "scene_id": scene_id,
             "state": SENT,
@@ -113,43 +152,88 @@ class ModelLedger(BaseLedger):
             "created_at": _for_database(sent_at),
             "expires_at": _for_database(sent_at + LIFETIME),
         }
-        # A row with an id was opened after all, and the id must not get lost.
-        refused = written().filter(outer_order_no=outer_order_no, state=REFUSED, certify_id="")
-        if not refused.update(**fresh):
-            written().create(outer_order_no=outer_order_no, **fresh)
+        known = rows.filter(outer_order_no=outer_order_no).first()
+        count = InitCount.objects.using(rows.db)
+        day = sent_at.astimezone(CHINA).date()
+        if per_day is not None:
+            if not _commits(rows.db):
+                rule = "needs open_verification outside of atomic(): its count must be committed"
+                raise invalid("PER_DAY", rule)
+            # Not in the transaction, because MySQL's transactions that miss the row deadlock.
+            count.get_or_create(day=day)
+
+        def write() -> Any:
+            if known is None:
+                row = rows.create(outer_order_no=outer_order_no, **fresh)
+            # A row with an id was opened after all, and the id must not get lost.
+            elif not _rows(known).filter(state=REFUSED, certify_id=None).update(**fresh):
+                raise IntegrityError("A verification has this order number; nothing was sent.")
+            else:
+                row = _rows(known).get()
+            # Last, because all inits of the day wait for this lock.
+            left = count.filter(day=day, inits__lt=per_day or 0)
+            if per_day is not None and not left.update(inits=models.F("inits") + 1):
+                raise budget_spent(per_day, sent_at)
+            return row
+
+        self.row = again_if_lost(rows.db, write)
 
     def keep_opening(self, outer_order_no: str, opening: Opening) -> None:
         """Store the outcome of init. A database error is logged, so that init's result is kept."""
+        news: Dict[str, Any] = {"request_id": (opening.request_id or "")[:64]}
+        if opening.expires_at:
+            news["expires_at"] = _for_database(opening.expires_at)
+        # A fast callback may have stored its own state and certify_id.
+        undecided = models.When(state__in=(SENT, UNKNOWN), then=models.Value(opening.state))
+        changes = dict(news, state=models.Case(undecided, default="state"))
+        news["state"] = opening.state
+        if opening.certify_id:
+            changes["certify_id"] = Coalesce("certify_id", models.Value(opening.certify_id))
+            news["certify_id"] = opening.certify_id
+        rows = written().filter(outer_order_no=outer_order_no)
+
+        def write() -> Any:
+            mine.update(**changes)
+            return mine.get()
+
         try:
-            row = written().get(outer_order_no=outer_order_no)
-            rows = _rows(row)
-            rows.update(request_id=(opening.request_id or "")[:64])
-            if opening.expires_at:
-                rows.update(expires_at=_for_database(opening.expires_at))
-            rows.filter(state=SENT).update(state=opening.state)
-            if opening.certify_id:
-                row.note_certify_id(opening.certify_id)
-        except Error as error:
+            mine = _rows(again_if_lost(rows.db, rows.get))
+            self.row = again_if_lost(rows.db, write)
+        except BaseException as error:  # a timeout's signal may strike anywhere
             _log.error(
                 "Not stored (%s): outer_order_no %s, certify_id %s",
                 type(error).__name__, outer_order_no, opening.certify_id
             )
+            if self.row is not None and self.row.outer_order_no == outer_order_no:
+                for name, value in news.items():
+                    setattr(self.row, name, value)
+            if not isinstance(error, (Error, Verification.DoesNotExist)):
+                raise
+
+    def keep_claim(self, outer_order_no: str, certify_id: str) -> None:
+        """Store the certify_id of a proven callback, or raise CallbackError."""
+        rows = written()
+        mine = models.Q(outer_order_no=outer_order_no)
+        for row in rows.filter(mine | models.Q(certify_id=certify_id)):
+            if row.outer_order_no != outer_order_no or row.certify_id not in (None, certify_id):
+                raise CallbackError("The callback is about another verification.")
+            unknown = _rows(row).filter(certify_id=None)
+            try:
+                again_if_lost(rows.db, lambda: unknown.update(certify_id=certify_id))
+            except IntegrityError:
+                raise CallbackError("The callback is about another verification.") from None
 
     def keep_answer(
-        self, answer: QueryResult, *, asked_at: datetime, outer_order_no: Optional[str] = None,
-        claim: Optional[bool] = None
+        self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
     ) -> None:
-        """Settle the verification, and send ``verified``."""
-        mine = models.Q(certify_id=answer.certify_id)
-        if outer_order_no is not None:
-            mine |= models.Q(certify_id="", outer_order_no=outer_order_no)
-        for row in written().filter(mine).exclude(state__in=FINAL):
-            row.note_certify_id(answer.certify_id)
-            # The token proves the claim about its own order only.
-            claimed = claim if row.outer_order_no == outer_order_no else None
-            asked = _for_database(asked_at)
-            if decide(answer, asked_at=asked, expires_at=row.expires_at, claim=claimed):
-                row.settle(answer)
+        """Settle the verification, and send ``verified``. A database error is logged."""
+        rows = written()
+        named = rows.filter(certify_id=answer.certify_id)
+        try:
+            for row in again_if_lost(rows.db, lambda: list(named)):
+                row.settle(answer, asked_at=_for_database(asked_at), claim=claim)
+        except Error as error:
+            _log.error("Not stored (%s): certify_id %s", type(error).__name__, answer.certify_id)
 
 
 @guarded
@@ -160,8 +244,12 @@ def open_verification(
 
     The calling view must not be inside a transaction: with ``ATOMIC_REQUESTS`` decorate it with
     ``@transaction.non_atomic_requests``. Otherwise the row is committed only when the view ends, so
-    that an early callback finds no row, and an exception removes the row of a verification that may
-    be open and billed.
+    that an early callback finds no row, and an exception or a lost connection removes the row of a
+    verification that may be open and billed. With ``PER_DAY`` a transaction is an error.
+
+    If the database fails after the service has responded, the write is tried again on a new
+    connection. If that fails too, order number and ``certify_id`` are logged at ERROR, and the
+    returned row has changes that are not saved.
 
     Args:
         client: overrides the client made from ``FACECERT``.
@@ -173,17 +261,18 @@ def open_verification(
     Raises:
         InvalidParameter: nothing was sent, and there is no row.
         FacecertError: any other. The row is ``unknown`` if the error's outcome is, or ``refused``.
+        BudgetSpent: nothing was sent, because ``PER_DAY`` inits were sent today.
         IntegrityError: a verification that was not refused has this order number; nothing was sent.
     """
-    order = check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
+    check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
     if init_fields.get("callback_url") is None:
         init_fields["callback_url"] = conf.callback_url()
     hidden = Hidden(init_fields)
     del init_fields  # because log handlers may list this frame during the call
     keeping = copy.copy(client or conf.client())
-    keeping.ledger = ModelLedger()
+    keeping.ledger = ledger = ModelLedger()
     opened = keeping.init(**hidden.take())
-    return written().get(outer_order_no=order), opened
+    return cast(Verification, ledger.row), opened
 
 
 def written() -> Any:
@@ -191,8 +280,39 @@ def written() -> Any:
     return Verification.objects.using(router.db_for_write(Verification))
 
 
+def again_if_lost(database: str, work: Callable[[], Any]) -> Any:
+    """Do work in a transaction; if the connection is lost, once more on a new one.
+
+    A deadlock is repeated as well. In an outer transaction nothing can be repeated.
+    """
+    connection = connections[database]
+    try:
+        with transaction.atomic(using=database):
+            return work()
+    except (InterfaceError, OperationalError):
+        if connection.in_atomic_block:
+            raise
+    connection.close()
+    with transaction.atomic(using=database):
+        return work()
+
+
+def _commits(database: str) -> bool:
+    """Tell whether the end of ``atomic`` commits here; inside Django's TestCase it counts so."""
+    connection = connections[database]
+    if connection.get_autocommit():
+        return True
+    if not hasattr(connection, "atomic_blocks"):  # Django before 4.1 does not mark TestCase's.
+        return hasattr(mail, "outbox")  # which setup_test_environment makes
+    return any(block._from_testcase for block in connection.atomic_blocks[-1:])
+
+
 def _rows(row: Verification) -> Any:
-    """Return the queryset of this row in the database that is written."""
+    """Return the queryset of this row in the database that is written.
+
+    Changes find it by its primary key, because with MySQL changes that lock the indexes in another
+    order are deadlocks.
+    """
     database = router.db_for_write(Verification, instance=row)
     return Verification.objects.using(database).filter(pk=row.pk)
 

@@ -2,9 +2,10 @@
 
 from django.dispatch import Signal
 
-#: Sent once for each verification, when its result is final, with ``verification`` (read
-#: ``verification.passed``) and ``answer`` (the ``QueryResult``). Receivers run in the transaction
-#: that stores the state: if one raises, the state is rolled back, the response is 500, and the
-#: platform calls again. So change only the database in a receiver, and do the rest (a mail, say)
-#: in ``transaction.on_commit``.
+#: Sent at least once for each change of the outcome (``failed`` may become ``passed``), with
+#: ``verification`` (read ``verification.passed``) and ``answer`` (the ``QueryResult``). Receivers
+#: must be idempotent. They run in the transaction that stores the state: if one raises, the state
+#: is rolled back (not with MyISAM), the response is 500, and the platform's next call or
+#: ``facecert_settle`` sends it again. So change only the database in a receiver, and do the rest
+#: (a mail, say) in ``transaction.on_commit``.
 verified = Signal()

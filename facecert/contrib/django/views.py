@@ -12,9 +12,8 @@ from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
 from ...errors import CallbackError, FacecertError, InvalidParameter
-from ...lifecycle import decide
 from .conf import callback_secrets, client
-from .models import Verification, written
+from .models import ModelLedger, Verification, written
 from .signals import verified
 
 #: Bytes of a posted callback; a genuine one has a few hundred.
@@ -30,38 +29,38 @@ _log = logging.getLogger(__name__)
 def callback(request: HttpRequest, order: str) -> HttpResponse:
     """Check a callback, query the service, and store the result.
 
-    200: stored. 403: forged. 404: no such order. 503: the query failed, the service does not
-    confirm the callback yet, or ``verified`` has no receiver; the platform calls again. A receiver
-    that raises makes the response 500, and nothing is stored.
+    200: stored, and the receivers of ``verified`` were told. 403: forged; an order number that
+    does not exist is not told apart. 404: the token is genuine, but the row is gone. 503: the query
+    failed, the service does not confirm the callback yet, or ``verified`` has no receiver; the
+    platform calls again. A receiver that raises makes the response 500; it is called again, too.
     """
     if _too_long(request):
         return _text("Too long.", 413)
-    row = written().filter(outer_order_no=order).first()
-    if row is None:
-        return _text("No such order.", 404)
     try:
         claim = parse_callback(_parameters(request))
-        claim.check(callback_secrets(), order, row.certify_id or None)
+        claim.check(callback_secrets(), order)  # before the row is read; see 403
+        row = written().filter(outer_order_no=order).first()
+        if row is None:
+            return _text("No such order.", 404)
+        # The id is needed even if the query fails.
+        ModelLedger().keep_claim(order, claim.certify_id)
     except CallbackError as error:
         return _text(str(error), 403)
     except InvalidParameter:
         return _text("There is no CALLBACK_SECRET.", 503)
-    # The token has proven the id, which is needed even if the query fails.
-    row.note_certify_id(claim.certify_id)
+    if row.told == row.state and row.passed >= claim.passed:
+        return _text("ok", 200)  # A replay. Only "passed" is news after "failed".
+    if not verified.has_listeners(Verification):
+        _log.error("A callback came, but no receiver is connected to the signal verified.")
+        return _text("No receiver.", 503)
     asked_at = timezone.now()
     try:
         answer = client().query(claim.certify_id, scene_id=row.scene_id or None)
     except FacecertError:
         return _text("The query failed. Call again.", 503)
-    if not row.final and not decide(
-        answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim.passed
-    ):
-        # "F" may mean "not yet", so it must not become final here.
+    row.settle(answer, asked_at=asked_at, claim=claim.passed)
+    if not row.final:
         return _text("Not known yet. Call again.", 503)
-    if not verified.has_listeners(Verification):
-        _log.error("A callback came, but no receiver is connected to the signal verified.")
-        return _text("No receiver.", 503)
-    row.settle(answer)
     return _text("ok", 200)
 
 
