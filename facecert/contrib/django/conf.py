@@ -1,7 +1,8 @@
 """The dict ``FACECERT`` in the site's settings, and the client that is made from it.
 
 ``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. The other keys
-are arguments of ``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
+are arguments of ``facecert.Client``. During a rotation ``CALLBACK_SECRET`` is a list, or a string
+with a blank between the secrets.
 """
 
 import threading

@@ -11,7 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
-from ...errors import CallbackError, FacecertError, InvalidParameter
+from ...errors import CallbackError, FacecertError
 from ...lifecycle import decide
 from .conf import callback_secrets, client
 from .models import Verification, written
@@ -41,11 +41,11 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text("No such order.", 404)
     try:
         claim = parse_callback(_parameters(request))
-        claim.check(callback_secrets(), order, row.certify_id or None)
+        claim.check(callback_secrets(), order, row.certify_id or None, client().endpoint)
     except CallbackError as error:
         return _text(str(error), 403)
-    except InvalidParameter:
-        return _text("There is no CALLBACK_SECRET.", 503)
+    except FacecertError:
+        return _text("FACECERT is incomplete or wrong: run manage.py check. Call again.", 503)
     # The token has proven the id, which is needed even if the query fails.
     row.note_certify_id(claim.certify_id)
     asked_at = timezone.now()
