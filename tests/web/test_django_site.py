@@ -77,7 +77,7 @@ def shop(sandbox):
         "SCENE_ID": sandbox.scene_id,
         "ENDPOINT": sandbox.endpoint,
         "ACCESS_KEY": (sandbox.access_key_id, sandbox.access_key_secret),
-        "CALLBACK_SECRET": "a secret of sixteen and more",
+        "CALLBACK_SECRET": "a-secret-of-sixteen-and-more",
         "PUBLIC_URL": url,
         "READ_TIMEOUT": 5,
     }

@@ -14,10 +14,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.urls import get_script_prefix, reverse
 
-from ...callback import check_secrets
+from ...callback import Callback, check_secrets
 from ...client import Client
-from ...redact import Private, guarded
-from ...settings import VARIABLES
+from ...links import DEFAULT_ENDPOINT
+from ...redact import guarded
+from ...settings import VARIABLES, check_endpoint
 
 #: Key of FACECERT -> argument of Client. The site's model is the ledger.
 ARGUMENTS = {
@@ -70,9 +71,12 @@ def client() -> Client:
 
 
 @guarded
-def callback_secrets() -> Private:
-    """Return the secrets of the callbacks' tokens, checked by ``callback.check_secrets``."""
-    return check_secrets(options().get("CALLBACK_SECRET", ()))
+def check_callback(claim: Callback, order: str, certify_id: Optional[str]) -> None:
+    """Check a callback by ``CALLBACK_SECRET`` and ``ENDPOINT``; see ``Callback.check``."""
+    given = options()
+    secrets = check_secrets(given.get("CALLBACK_SECRET", ()))
+    endpoint = check_endpoint(given.get("ENDPOINT", DEFAULT_ENDPOINT))
+    claim.check(secrets, order, certify_id, endpoint)
 
 
 @guarded

@@ -11,9 +11,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from ...callback import parse_callback
-from ...errors import CallbackError, FacecertError
+from ...errors import CallbackError, FacecertError, InvalidParameter
 from ...lifecycle import decide
-from .conf import callback_secrets, client
+from .conf import check_callback, client
 from .models import Verification, written
 from .signals import verified
 
@@ -41,11 +41,11 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text("No such order.", 404)
     try:
         claim = parse_callback(_parameters(request))
-        claim.check(callback_secrets(), order, row.certify_id or None, client().endpoint)
+        check_callback(claim, order, row.certify_id or None)
     except CallbackError as error:
         return _text(str(error), 403)
-    except FacecertError:
-        return _text("FACECERT is incomplete or wrong: run manage.py check. Call again.", 503)
+    except InvalidParameter:
+        return _text("FACECERT has no CALLBACK_SECRET, or it or ENDPOINT is malformed.", 503)
     # The token has proven the id, which is needed even if the query fails.
     row.note_certify_id(claim.certify_id)
     asked_at = timezone.now()
