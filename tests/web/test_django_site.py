@@ -27,6 +27,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from shop import quota  # noqa: E402
 from shop.models import Order  # noqa: E402
 
 from facecert.contrib.django import conf  # noqa: E402
@@ -82,6 +83,7 @@ def shop(sandbox):
         "READ_TIMEOUT": 5,
     }
     del _Quiet.paths[:]
+    quota.limiter.storage.reset()
     with override_settings(FACECERT=options):
         conf.client()._gateway._sleep = lambda seconds: None
         thread.start()

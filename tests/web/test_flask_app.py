@@ -97,13 +97,13 @@ def shop(sandbox, monkeypatch, caplog):
     handler.emit = records.append
     logging.getLogger().addHandler(handler)
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "flask_app"))
-    for name in ("app", "orders"):
+    for name in ("app", "orders", "quota"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     shop = Shop(importlib.import_module("app"), sandbox)
     yield shop
     shop.stop()
     logging.getLogger().removeHandler(handler)
-    for name in ("app", "orders"):
+    for name in ("app", "orders", "quota"):
         sys.modules.pop(name, None)
     for secret in (NAME, NUMBER):
         for asked, cookies in shop.asked:
