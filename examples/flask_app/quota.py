@@ -16,7 +16,8 @@ EVERYBODY = parse("1000/day")
 
 class Quota:
     def __init__(self):
-        self._limiter = FixedWindowRateLimiter(storage_from_string("memory://"))
+        self._storage = storage_from_string("memory://")  # old releases' limiters only refer to it
+        self._limiter = FixedWindowRateLimiter(self._storage)
 
     def take(self, session, address):
         """Count one verification, or return False: session, address or day has no more."""

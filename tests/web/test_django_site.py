@@ -83,7 +83,7 @@ def shop(sandbox):
         "READ_TIMEOUT": 5,
     }
     del _Quiet.paths[:]
-    quota.limiter.storage.reset()
+    quota.storage.reset()
     with override_settings(FACECERT=options):
         conf.client()._gateway._sleep = lambda seconds: None
         thread.start()

@@ -14,7 +14,8 @@ SESSION = parse("10/hour")
 ADDRESS = parse("50/day")
 EVERYBODY = parse("1000/day")
 
-limiter = FixedWindowRateLimiter(storage_from_string(settings.SHOP_LIMITS))
+storage = storage_from_string(settings.SHOP_LIMITS)  # old releases' limiters only refer to it
+limiter = FixedWindowRateLimiter(storage)
 
 
 def take(session, request):
