@@ -265,6 +265,7 @@ def test_bug_without_a_public_url_the_orders_token_went_to_whatever_host_said(sa
                 make_app(sandbox, FACECERT_PUBLIC_URL=url, FACECERT_ENDPOINT=endpoint)
             assert caught.value.field == "FACECERT_PUBLIC_URL"
             assert "FACECERT_PUBLIC_URL" in str(caught.value)
+        make_app(sandbox, FACECERT_ENDPOINT=endpoint)
 
 
 def test_without_a_public_url_the_request_tells_a_sandbox(sandbox):
