@@ -7,9 +7,10 @@ and no proof. ``Client.confirm`` checks the token, then it queries.
 import base64
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from .errors import CallbackError, invalid
+from .links import DEFAULT_ENDPOINT, is_loopback
 from .redact import LONE_SURROGATE, Private, guarded
 
 #: Characters of a secret at least; the secret is all that a forger does not know.
@@ -27,7 +28,8 @@ _KNOWN = {
     "order": ("outer_order_no", "[A-Za-z0-9]{1,32}", False),
 }
 
-#: One secret, or several during a rotation, the first of which makes new tokens.
+#: One secret, or several during a rotation, the first of which makes new tokens. In a string,
+#: blanks separate them.
 Secrets = Union[str, Sequence[str], Private]
 
 
@@ -60,9 +62,12 @@ class Callback:
 
     def check(
         self, secrets: Secrets, outer_order_no: Optional[str] = None,
-        certify_id: Optional[str] = None
+        certify_id: Optional[str] = None, endpoint: str = DEFAULT_ENDPOINT
     ) -> None:
         """Check which order and verification the callback is about; see ``Client.confirm``.
+
+        Args:
+            endpoint: the endpoint of the client that opened the verification.
 
         Raises:
             CallbackError: another order, another verification, a missing or a wrong token.
@@ -73,7 +78,9 @@ class Callback:
         if outer_order_no is not None and self.outer_order_no not in (None, outer_order_no):
             raise CallbackError("The callback is about another order.")
         order = outer_order_no or self.outer_order_no
-        if secrets and not (order and self.token and check_token(secrets, order, self.token)):
+        if secrets and not (
+            order and self.token and check_token(secrets, order, self.token, endpoint)
+        ):
             raise CallbackError("The callback's token is missing, or belongs to another order.")
         if not secrets and certify_id is None:
             rule = "is missing: without it a callback can only be checked by its certify_id"
@@ -112,31 +119,41 @@ def parse_callback(source: Any) -> Callback:
 
 
 @guarded
-def make_token(secret: str, outer_order_no: str) -> str:
+def make_token(secret: str, outer_order_no: str, endpoint: str = DEFAULT_ENDPOINT) -> str:
     """Return the callback token of an order: 27 URL-safe characters of an HMAC-SHA256.
+
+    The endpoint's host name is bound too: a sandbox's token proves nothing beside the service.
 
     Args:
         secret: at least 16 characters, known to your servers only.
+        endpoint: the URL of the client that opens the verification (``client.endpoint``). Case and
+            port do not count; all loopback hosts are one.
 
     Raises:
-        InvalidParameter: the secret is too short.
+        InvalidParameter: the secret is too short, or ``endpoint`` has no host.
     """
     # Imported late, because hashlib is most of what importing facecert would cost.
     import hashlib
     import hmac
 
     key = check_secrets(secret).value[0].encode("utf-8")
-    message = b"facecert callback of " + outer_order_no.encode("utf-8", "surrogatepass")
-    digest = hmac.new(key, message, hashlib.sha256).digest()[:_TOKEN_BYTES]
-    return base64.urlsafe_b64encode(digest).decode("ascii").rstrip("=")
+    host = "localhost" if is_loopback(endpoint) else urlsplit(endpoint).hostname
+    if not host:
+        raise invalid("endpoint", "must be a URL, https://host[:port]")
+    message = "facecert callback of %s at %s" % (outer_order_no, host)
+    digest = hmac.new(key, message.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest[:_TOKEN_BYTES]).decode("ascii").rstrip("=")
 
 
 @guarded
-def check_token(secrets: Secrets, outer_order_no: str, token: str) -> bool:
-    """Tell in constant time whether a token belongs to an order.
+def check_token(
+    secrets: Secrets, outer_order_no: str, token: str, endpoint: str = DEFAULT_ENDPOINT
+) -> bool:
+    """Tell in constant time whether a token belongs to an order at an endpoint.
 
     Args:
         secrets: one secret, or several during a rotation; any of them may match.
+        endpoint: see ``make_token``.
 
     Raises:
         InvalidParameter: a secret is too short.
@@ -145,7 +162,8 @@ def check_token(secrets: Secrets, outer_order_no: str, token: str) -> bool:
 
     given, fits = token.encode("utf-8", "replace"), False
     for secret in check_secrets(secrets).value:
-        fits |= hmac.compare_digest(make_token(secret, outer_order_no).encode("ascii"), given)
+        made = make_token(secret, outer_order_no, endpoint).encode("ascii")
+        fits |= hmac.compare_digest(made, given)
     return fits
 
 
@@ -158,11 +176,11 @@ def check_secrets(secrets: Secrets) -> Private:
     """
     if isinstance(secrets, Private):
         return secrets
-    several = [secrets] if isinstance(secrets, str) else list(secrets)
-    if not several or not all(
-        isinstance(secret, str) and len(secret) >= SHORTEST_SECRET for secret in several
-    ):
-        raise invalid("callback_secret", "must have at least %d characters" % SHORTEST_SECRET)
+    given = [secrets] if isinstance(secrets, str) else list(secrets)
+    several = " ".join(given).split() if all(isinstance(one, str) for one in given) else []
+    if not several or min(map(len, several)) < SHORTEST_SECRET:
+        rule = "must have at least %d characters (a blank separates several secrets)"
+        raise invalid("callback_secret", rule % SHORTEST_SECRET)
     if any(re.search(LONE_SURROGATE, secret) for secret in several):
         raise invalid("callback_secret", "is not valid Unicode text")
     return Private(*several)

@@ -10,7 +10,7 @@ from .crypto.sm2 import PublicKey
 from .errors import DependencyError, invalid
 from .identity import person
 from .lifecycle import BaseLedger
-from .links import is_loopback
+from .links import DEFAULT_ENDPOINT
 from .redact import Private, guarded
 from .results import InitResult, QueryResult
 from .transport.retry import Pace
@@ -34,8 +34,8 @@ class Client:
         attempts: how often a call is sent at most, 1 to 10. An ``init`` is sent again only when
             the earlier attempt was surely not taken.
         callback_secret: at least 16 characters that only your servers know; several during a
-            rotation, the new one first. Then ``init`` adds the callback token and the order
-            number, and ``confirm`` checks them.
+            rotation, the new one first, separated by blanks or as a list. Then ``init`` adds the
+            callback token and the order number, and ``confirm`` checks them.
         ledger: the record of every verification: a URL for ``Ledger``, or any ``BaseLedger``.
         per_day: how many inits are sent on one day of China (UTC+8) at most. The ledger counts
             them, so ``ledger`` must be a URL; to a ``Ledger`` of your own give it yourself.
@@ -67,7 +67,7 @@ class Client:
         self.ledger = _open_ledger(ledger, per_day) if isinstance(ledger, str) else ledger
         del ledger
         self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
-        self.endpoint = settings.check_endpoint(endpoint or settings.DEFAULT_ENDPOINT)
+        self.endpoint = settings.check_endpoint(endpoint or DEFAULT_ENDPOINT)
         self.encrypt = settings.check_truth(encrypt, "encrypt")
         if isinstance(sm2_public_key, str):
             sm2_public_key = PublicKey.parse(sm2_public_key.strip())
@@ -126,7 +126,7 @@ class Client:
             scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
             outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
             callback_token=callback_token, extra=extra, callback_secrets=self._callback_secrets,
-            loopback=is_loopback(self.endpoint),
+            endpoint=self.endpoint,
         )
         # From here on code of other packages runs, and log handlers may list this frame.
         del cert_name, cert_no, callback_url, callback_token, extra
@@ -206,7 +206,7 @@ class Client:
     ) -> Callback:
         """Check which order a callback is about, without a query; see ``confirm``."""
         claim = callback if isinstance(callback, Callback) else parse_callback(callback)
-        claim.check(self._callback_secrets, outer_order_no, certify_id)
+        claim.check(self._callback_secrets, outer_order_no, certify_id, self.endpoint)
         return claim
 
     def paced(self, pace: Pace) -> "Client":

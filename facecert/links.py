@@ -1,4 +1,4 @@
-"""URLs: the link into Alipay and the QR code of a ``certify_url``, and which hosts are loopback.
+"""URLs: the link into Alipay, the QR code of a ``certify_url``, the endpoint and loopback hosts.
 
 Sources: help.aliyun.com 145726, 146452, 144545.
 """
@@ -9,6 +9,9 @@ from urllib.parse import quote, urlsplit
 
 from .errors import DependencyError, invalid
 from .redact import LONE_SURROGATE, guarded
+
+#: The only endpoint named for this service (help.aliyun.com 181863).
+DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
 
 _OPEN_IN_ALIPAY = "alipays://platformapi/startapp?appId=20000067&url="
 

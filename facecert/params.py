@@ -15,7 +15,7 @@ from .callback import make_token, url_with_order
 from .errors import InvalidParameter, invalid
 from .identity import Person, check_text
 from .lifecycle import LIFETIME
-from .links import is_loopback
+from .links import DEFAULT_ENDPOINT, is_loopback
 from .redact import Private
 from .results import Answer, InitResult, QueryResult
 
@@ -65,14 +65,14 @@ def init_parameters(
     person: Person, *, scene_id: Optional[str], biz_code: str = "FACE",
     outer_order_no: Optional[str] = None, return_url: Optional[str] = "",
     callback_url: Optional[str] = None, callback_token: Optional[str] = None,
-    extra: Optional[Mapping[str, Any]] = None, loopback: bool = False,
+    extra: Optional[Mapping[str, Any]] = None, endpoint: str = DEFAULT_ENDPOINT,
     callback_secrets: Private = Private()
 ) -> ServiceParameters:
     """Check and build the fields of ``init``; see ``Client.init`` for what they mean.
 
     Args:
-        loopback: True when the endpoint is on this machine; then ``callback_url`` may be
-            ``http://`` on this machine too.
+        endpoint: the token is bound to its host name. When it is on this machine,
+            ``callback_url`` may be ``http://`` on this machine too.
         callback_secrets: the first secret makes the token when no token is given; then the order
             number is added to the callback's URL.
     """
@@ -99,9 +99,9 @@ def init_parameters(
         fields["encryptType"] = "SM2"
     if callback_url is not None and callback_token is None and callback_secrets:
         callback_url = url_with_order(check_text("callback_url", callback_url), order)
-        callback_token = make_token(callback_secrets.value[0], order)
+        callback_token = make_token(callback_secrets.value[0], order, endpoint)
     if callback_url is not None:
-        fields["callbackUrl"] = _callback_url(callback_url, loopback)
+        fields["callbackUrl"] = _callback_url(callback_url, is_loopback(endpoint))
     if callback_token is not None:
         if check_text("callback_token", callback_token) != callback_token:
             raise invalid("callback_token", "must not begin or end with a blank")

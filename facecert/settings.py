@@ -10,9 +10,6 @@ from .links import is_loopback
 from .params import check_scene_id
 from .redact import guarded
 
-#: The only endpoint named for this service (help.aliyun.com 181863).
-DEFAULT_ENDPOINT = "https://saf.cn-shanghai.aliyuncs.com"
-
 _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
 
 
@@ -99,7 +96,7 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_ENDPOINT": ("endpoint", check_endpoint),
     "FACECERT_ENCRYPT": ("encrypt", _truth),
     "FACECERT_SM2_PUBLIC_KEY": ("sm2_public_key", PublicKey.parse),
-    "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: tuple(value.split())),
+    "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: value),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
     "FACECERT_ATTEMPTS": ("attempts", lambda value, name: check_attempts(_whole(value), name)),

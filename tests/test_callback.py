@@ -12,8 +12,9 @@ import facecert
 from facecert import CallbackError, InvalidParameter, parse_callback
 from facecert.redact import Private
 from facecert.callback import Callback, check_secrets, check_token, make_token, url_with_order
+from facecert.links import DEFAULT_ENDPOINT
 
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
 ID = "ab" * 16
 PLAIN = {"certifyId": ID, "passed": "T", "CallbackToken": "tok", "order": "order1"}
 
@@ -209,7 +210,8 @@ def test_no_input_makes_anything_but_a_callback_or_a_callback_error(source):
 
 
 def test_the_token_is_the_documented_hmac():
-    digest = hmac.new(SECRET.encode(), b"facecert callback of order1", hashlib.sha256).digest()
+    message = b"facecert callback of order1 at saf.cn-shanghai.aliyuncs.com"
+    digest = hmac.new(SECRET.encode(), message, hashlib.sha256).digest()
     expected = base64.urlsafe_b64encode(digest[:20]).decode().rstrip("=")
     assert make_token(SECRET, "order1") == expected and len(expected) == 27
 
@@ -217,18 +219,66 @@ def test_the_token_is_the_documented_hmac():
 def test_tokens_fit_their_order_and_secret_only():
     token = make_token(SECRET, "order1")
     assert check_token(SECRET, "order1", token)
-    assert check_token(["the new secret of today", SECRET], "order1", token)
+    assert check_token(["the-new-secret-of-today", SECRET], "order1", token)
     assert not check_token(SECRET, "order2", token)
-    assert not check_token("another secret of some length", "order1", token)
+    assert not check_token("another-secret-of-some-length", "order1", token)
     for wrong in ("", token[:-1], token + "x", token.swapcase(), "令牌", "\ud800"):
         assert not check_token(SECRET, "order1", wrong)
 
 
-@pytest.mark.parametrize("secret", ["", "short", "x" * 15, [], ["x" * 16, "short"], [5], ()])
+@pytest.mark.parametrize(
+    "one, other, same",
+    [
+        ("https://saf.example", "https://SAF.example:8443", True),
+        ("http://127.0.0.1:8180", "https://localhost", True),
+        ("http://[::1]:8180", "http://127.8.8.8", True),
+        ("http://127.0.0.1:8180", "https://saf.example", False),
+        ("https://saf.example", "https://saf2.example", False),
+        ("https://saf.example", DEFAULT_ENDPOINT, False),
+    ],
+)
+def test_bug_a_token_made_beside_a_sandbox_was_good_in_production(one, other, same):
+    token = make_token(SECRET, "order1", one)
+    assert check_token(SECRET, "order1", token, one)
+    assert check_token(SECRET, "order1", token, other) is same
+    callback = Callback(ID, True, token, "order1")
+    callback.check(SECRET, endpoint=one)
+    if not same:
+        with pytest.raises(CallbackError):
+            callback.check(SECRET, endpoint=other)
+
+
+@pytest.mark.parametrize("endpoint", ["", "saf.example", "127.0.0.1:8180", "https://"])
+def test_a_token_is_bound_to_no_endpoint_without_a_host(endpoint):
+    with pytest.raises(InvalidParameter) as caught:
+        make_token(SECRET, "order1", endpoint)
+    assert caught.value.field == "endpoint"
+
+
+@pytest.mark.parametrize(
+    "secret", ["", " ", "short", "x" * 15, [], ["x" * 16, "short"], [5], (), "x" * 16 + " short",
+               ["x" * 16 + " short"], [b"x" * 16]]
+)  # fmt: skip
 def test_secrets_that_are_too_short(secret):
     with pytest.raises(InvalidParameter) as caught:
         check_secrets(secret)
     assert caught.value.field == "callback_secret"
+    assert "a blank separates several secrets" in str(caught.value)
+
+
+def test_bug_two_secrets_in_a_string_refused_every_callback_in_flight(sandbox, keeper, person):
+    _, genuine = opened_with_callback(sandbox, keeper, person)
+    with sandbox.client(callback_secret="the-new-secret-of-today\t" + SECRET) as client:
+        assert not client.confirm(genuine).passed
+        _, newer = opened_with_callback(sandbox, client, person, "order2")
+    with sandbox.client(callback_secret="the-new-secret-of-today") as client:
+        assert not client.confirm(newer).passed
+
+
+def test_bug_production_believed_a_callback_of_the_sandbox(sandbox, keeper, person):
+    _, genuine = opened_with_callback(sandbox, keeper, person)
+    with pytest.raises(CallbackError):
+        facecert.Client("1", callback_secret=SECRET).confirm(genuine)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +360,7 @@ def test_the_order_may_come_from_the_path(sandbox, keeper, person):
 
 def test_secrets_are_exchanged_without_losing_callbacks(sandbox, keeper, person):
     _, genuine = opened_with_callback(sandbox, keeper, person)
-    with sandbox.client(callback_secret=["the new secret of today", SECRET]) as client:
+    with sandbox.client(callback_secret=["the-new-secret-of-today", SECRET]) as client:
         assert not client.confirm(genuine).passed
         _, newer = opened_with_callback(sandbox, client, person, "order2")
         assert not client.confirm(newer).passed
@@ -350,7 +400,7 @@ def test_the_secret_is_not_shown(sandbox, everything=None):
     for secret in ("short-secret", [SECRET, "short-secret"]):
         with pytest.raises(InvalidParameter) as caught:
             facecert.Client("1", callback_secret=secret)
-        assert "secret" not in str(caught.value).replace("callback_secret", "")
+        assert "short-secret" not in str(caught.value)
     assert SECRET not in repr(facecert.Client("1", callback_secret=SECRET))
 
 
@@ -378,7 +428,7 @@ def test_bug_a_refused_callback_left_the_secret_in_the_frames(keeper):
 
 def test_bug_a_secret_of_undecodable_bytes_was_in_the_error():
     """os.environ has lone surrogates for them; UnicodeEncodeError keeps the whole text."""
-    secret = "secret of sixteen \udcff"
+    secret = "secret-of-sixteen-\udcff"
     for use in (check_secrets, lambda secret: make_token(secret, "order1")):
         with pytest.raises(InvalidParameter) as caught:
             use(secret)

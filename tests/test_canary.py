@@ -369,7 +369,7 @@ def test_live_frames_show_nothing_at_any_log_record(sandbox, encrypt):
                     )  # fmt: skip
                 except facecert.FacecertError:
                     pass
-            token = facecert.callback.make_token(secret, opened.outer_order_no)
+            token = facecert.callback.make_token(secret, opened.outer_order_no, client.endpoint)
             sandbox.fail("throttled")
             client.confirm(
                 {"certifyId": opened.certify_id, "passed": "F", "CallbackToken": token,

@@ -8,7 +8,7 @@ from conftest import NAME, NUMBER
 import facecert
 from facecert.callback import make_token
 
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
 INIT = {"Code": 200, "Data": {"certifyId": "ab" * 16, "certifyUrl": "https://x/y"}}
 
 
@@ -45,13 +45,13 @@ def test_encryption_and_callback_are_those_of_the_client(sandbox, acs, person):
     request = facecert.init_request(
         scene_id=sandbox.scene_id, encrypt=True, sm2_public_key=sandbox.sm2_public_key,
         callback_url="https://shop.example/{order}", outer_order_no="order2",
-        callback_secrets=Private(SECRET), **person
+        callback_secrets=Private(SECRET), endpoint=sandbox.endpoint, **person
     )  # fmt: skip
     opened = facecert.read_init(acs(request), request)
     fields = sandbox.requests[0].service_parameters
     assert fields["encryptType"] == "SM2" and NAME not in json.dumps(fields, ensure_ascii=False)
     assert fields["callbackUrl"] == "https://shop.example/order2"
-    assert fields["callbackToken"] == make_token(SECRET, "order2")
+    assert fields["callbackToken"] == make_token(SECRET, "order2", sandbox.endpoint)
     assert "欧" in sandbox.verifications()[0].masked_name and opened.certify_id
 
 

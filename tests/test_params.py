@@ -11,6 +11,7 @@ from facecert.callback import make_token
 from facecert.identity import person
 
 GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
+HERE = "http://127.0.0.1"  # tokens take all loopback hosts and ports as one
 
 
 def init_parameters(cert_name, cert_no, **arguments):
@@ -158,9 +159,9 @@ def test_a_circular_extra_is_refused():
 
 def test_http_callbacks_are_for_this_machine_with_a_sandbox_here():
     url = "http://localhost:5000/verified"
-    assert fields(callback_url=url, loopback=True)["callbackUrl"] == url
+    assert fields(callback_url=url, endpoint=HERE)["callbackUrl"] == url
     with pytest.raises(InvalidParameter):
-        fields(callback_url="http://shop.example/verified", loopback=True)
+        fields(callback_url="http://shop.example/verified", endpoint=HERE)
 
 
 def test_blanks_around_a_callback_url_are_not_sent():
@@ -242,7 +243,7 @@ def test_what_a_call_says_of_itself():
     assert plain.private.value == () and plain.repeatable is False
 
 
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
 
 
 def test_the_callbacks_token_is_made_where_there_is_a_secret_and_none_was_given():
@@ -251,6 +252,8 @@ def test_the_callbacks_token_is_made_where_there_is_a_secret_and_none_was_given(
     made = fields(callback_url=url, **given)
     assert made["callbackUrl"] == url + "?order=order1"
     assert made["callbackToken"] == make_token(SECRET, "order1")
+    here = fields(callback_url=url, endpoint=HERE, **given)
+    assert here["callbackToken"] == make_token(SECRET, "order1", HERE)
     own = fields(callback_url=url, callback_token="mine", **given)
     assert (own["callbackUrl"], own["callbackToken"]) == (url, "mine")
     assert not {"callbackUrl", "callbackToken"} & set(fields(**given))
@@ -267,7 +270,7 @@ def test_the_callbacks_token_is_made_where_there_is_a_secret_and_none_was_given(
 )
 def test_what_is_no_callback_url_even_with_a_sandbox_here(url):
     with pytest.raises(InvalidParameter) as caught:
-        fields(callback_url=url, loopback=True)
+        fields(callback_url=url, endpoint=HERE)
     assert caught.value.field == "callback_url" and caught.value.__context__ is None
 
 

@@ -28,7 +28,9 @@ from flask import (
     url_for,
 )
 from orders import FINAL, TEXTS, Orders
+from quota import Quota
 from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from facecert import FacecertError, InvalidParameter, alipay_link
@@ -56,6 +58,11 @@ def create_app(config=None, clock=time.time):
     public_url = app.config.get("FACECERT_PUBLIC_URL") or ""
     app.config["SESSION_COOKIE_SECURE"] = public_url.startswith("https://")
     app.orders = Orders(clock)
+    app.quota = Quota()
+    # Without proxies X-Forwarded-For is what the visitor wrote.
+    proxies = int(app.config.get("SHOP_PROXIES") or 0)
+    if proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
     facecert.init_app(app)
     verified.connect(settle, app)
     app.add_url_rule("/", "book", book, methods=["GET", "POST"])
@@ -68,8 +75,11 @@ def create_app(config=None, clock=time.time):
 
 
 def settings_from_environment():
-    """FACECERT_… for the client, FACECERT_PUBLIC_URL, SHOP_SECRET_KEY for the sessions."""
-    names = list(VARIABLES) + ["FACECERT_PUBLIC_URL"]
+    """FACECERT_… for the client, FACECERT_PUBLIC_URL, SHOP_SECRET_KEY for the sessions.
+
+    SHOP_PROXIES: how many proxies are in front, each of which sets X-Forwarded-For. Default 0.
+    """
+    names = list(VARIABLES) + ["FACECERT_PUBLIC_URL", "SHOP_PROXIES"]
     config = {name: os.environ[name] for name in names if os.environ.get(name)}
     if not config.get("FACECERT_PUBLIC_URL"):
         raise SystemExit("Set FACECERT_PUBLIC_URL, e.g. https://shop.example")
@@ -92,6 +102,8 @@ def book():
     name, number, errors = read_person(request.form)
     if errors:
         return form_page(key, name, errors), 400
+    if not current_app.quota.take(owner(), request.remote_addr):
+        return problem(429, "认证次数已达上限", "没有发起认证。请过一段时间再试，或联系客服。")
     order, is_new = current_app.orders.create(owner(), key)
     if is_new:
         failed = open_verification(order, name, number)

@@ -18,12 +18,12 @@ README.rst ("A Flask app") has a whole example. These rules apply:
 
 ``app.config`` takes the names of ``settings.VARIABLES`` (texts too, as the environment has them):
 
-``FACECERT_CALLBACK_SECRET``: required; several during a rotation, the new one first.
+``FACECERT_CALLBACK_SECRET``: required; several during a rotation, the new one first. Blanks
+separate them.
 ``FACECERT_CREDENTIALS``: see ``Client``; None is the standard credential chain.
 ``FACECERT_CALLBACK_PATH``: default ``/facecert/callback``; the order number follows it.
-``FACECERT_PUBLIC_URL``: where the platform finds this app (``https://shop.example``). Without it
-the request's ``Host`` header decides, which the visitor controls: set it, or let your proxy refuse
-foreign names.
+``FACECERT_PUBLIC_URL``: where the platform finds this app (``https://shop.example``). Required
+unless the endpoint is a sandbox, because the visitor controls the request's ``Host`` header.
 """
 
 import logging
@@ -36,6 +36,7 @@ from ..callback import Callback, check_secrets
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
 from ..lifecycle import FINAL, PASSED
+from ..links import is_loopback
 from ..redact import Hidden, guarded
 from ..results import InitResult, QueryResult
 
@@ -189,6 +190,8 @@ class _State:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._arguments = Hidden(_client_arguments(config))
         self._public_url = _public_url(config.get("FACECERT_PUBLIC_URL"))
+        if not (self._public_url or is_loopback(self._arguments.value.get("endpoint", ""))):
+            raise invalid("FACECERT_PUBLIC_URL", "is missing, e.g. https://shop.example")
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
         self._lock = threading.Lock()
         self._client: Optional[Client] = None

@@ -8,6 +8,7 @@ from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 
 from .. import settings
 from ..errors import FacecertError
+from ..links import DEFAULT_ENDPOINT
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -44,7 +45,7 @@ class Case(NamedTuple):
     @property
     def endpoint(self) -> str:
         """The endpoint in the environment, or Alibaba Cloud's."""
-        return self.setting("FACECERT_ENDPOINT") or settings.DEFAULT_ENDPOINT
+        return self.setting("FACECERT_ENDPOINT") or DEFAULT_ENDPOINT
 
 
 def failed(subject: str, error: Exception) -> Finding:

@@ -9,9 +9,8 @@ from datetime import timezone
 from typing import Any, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
-from .. import settings
 from ..errors import ConnectionFailed, FacecertError
-from ..links import is_loopback
+from ..links import DEFAULT_ENDPOINT, is_loopback
 from ..redact import UNPRINTABLE
 from ..transport import connect
 from ..transport.answers import Response, skew_seconds
@@ -32,7 +31,7 @@ _UNKNOWN_AUTHORITY = (2, 18, 19, 20, 21, 27)
 def check_endpoint(case: Case) -> Iterator[Finding]:
     """Check the endpoint, the proxy and the CA bundle in the environment."""
     endpoint = case.endpoint
-    if endpoint == settings.DEFAULT_ENDPOINT:
+    if endpoint == DEFAULT_ENDPOINT:
         yield Finding("endpoint", OK, "%s, Alibaba Cloud's endpoint." % endpoint)
     else:
         kind = "a sandbox on this machine" if is_loopback(endpoint) else "another host"

@@ -41,7 +41,8 @@ from facecert.contrib.django.models import (  # noqa: E402
     open_verification,
 )
 
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
+HERE = "http://127.0.0.1"  # tokens take all loopback hosts and ports as one
 PUBLIC = "https://shop.example"
 
 
@@ -86,7 +87,7 @@ def genuine(row, passed="T", **changed):
     fields = {
         "certifyId": row.certify_id,
         "passed": passed,
-        "CallbackToken": make_token(SECRET, row.outer_order_no),
+        "CallbackToken": make_token(SECRET, row.outer_order_no, HERE),
     }
     return {name: value for name, value in dict(fields, **changed).items() if value is not None}
 
@@ -107,7 +108,7 @@ def test_opening_stores_the_row_and_sends_our_callback_url(sandbox, options, per
     assert not row.final and not row.passed and not row.expired
     fields = sandbox.requests[-1].service_parameters
     assert fields["callbackUrl"] == "%s/facecert/callback/%s/" % (PUBLIC, row.outer_order_no)
-    assert fields["callbackToken"] == make_token(SECRET, row.outer_order_no)
+    assert fields["callbackToken"] == make_token(SECRET, row.outer_order_no, HERE)
 
 
 def test_the_row_is_committed_before_anything_is_sent(options, person, monkeypatch):
@@ -228,7 +229,7 @@ def forgeries(row, other):
     yield "no token", genuine(row, CallbackToken=None)
     yield "empty token", genuine(row, CallbackToken="")
     yield "wrong token", genuine(row, CallbackToken="x" * 27)
-    token = make_token(SECRET, other.outer_order_no)
+    token = make_token(SECRET, other.outer_order_no, HERE)
     yield "another order's token", genuine(row, CallbackToken=token)
     yield "another order's callback", genuine(other)
     yield "another order named", genuine(row, order=other.outer_order_no)
@@ -259,7 +260,7 @@ def test_post_with_a_parameter_in_the_url_too_is_a_repetition(sandbox, opened, h
     assert Client().post(url, genuine(opened)).status_code == 403
     url += "&certifyId=%s" % opened.certify_id
     sandbox.complete(opened.certify_id)
-    token = {"CallbackToken": make_token(SECRET, opened.outer_order_no)}
+    token = {"CallbackToken": make_token(SECRET, opened.outer_order_no, HERE)}
     assert Client().post(url, token).status_code == 200
 
 
@@ -337,6 +338,22 @@ def test_without_a_secret_no_callback_changes_anything(sandbox, opened, options,
     assert state_of(opened) == "opened" and heard == []
 
 
+def test_bug_two_secrets_in_a_string_refused_every_callback_in_flight(sandbox, opened, options):
+    sandbox.complete(opened.certify_id)
+    both = "the-new-secret-of-today " + SECRET
+    with override_settings(FACECERT=dict(options, CALLBACK_SECRET=both)):
+        assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert state_of(opened) == "passed"
+
+
+def test_bug_a_token_of_the_sandbox_was_good_in_production(sandbox, opened, options):
+    with override_settings(FACECERT=dict(options, ENDPOINT=None)):
+        assert deliver(opened.outer_order_no, genuine(opened)).status_code == 403
+    with override_settings(FACECERT=dict(options, ENDPOINT="ftp://x")):
+        assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
+    assert state_of(opened) == "opened"
+
+
 def test_where_nobody_listens_nothing_is_settled(sandbox, opened, monkeypatch):
     sandbox.complete(opened.certify_id)
     monkeypatch.setattr(signals.verified, "receivers", [])
@@ -378,7 +395,8 @@ def test_one_receivers_trouble_keeps_no_other_verification_waiting(sandbox, open
 
 @pytest.mark.parametrize("order", ["nosuchorder", "a-b", "x" * 33, "a%0A", "a%00"])
 def test_an_order_without_a_row_is_not_found(options, order):
-    fields = {"certifyId": "ab" * 16, "passed": "T", "CallbackToken": make_token(SECRET, order)}
+    token = make_token(SECRET, order, HERE)
+    fields = {"certifyId": "ab" * 16, "passed": "T", "CallbackToken": token}
     assert deliver(order, fields).status_code == 404
 
 
@@ -615,7 +633,7 @@ def test_the_system_checks():
     sandboxed = "http://127.0.0.1:8001"
     assert found() == []
     assert found(SCENE_ID=None) == found(SCENE_ID="") == found(SCENE_ID=5) == ["facecert.W001"]
-    for secret in (None, "", "x" * 15, ["x" * 16, "short"], 5, []):
+    for secret in (None, "", "x" * 15, ["x" * 16, "short"], "x" * 16 + " short", 5, []):
         assert found(CALLBACK_SECRET=secret) == ["facecert.E001"]
     assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == found(PER_DAY=5) == []
     for number in (0, "5", True, 10 ** 10):
@@ -714,7 +732,7 @@ def test_nothing_personal_is_kept(sandbox, options, person, caplog):
     kept += "".join(repr(vars(record)) for record in caplog.records)
     with open(connection.settings_dict["NAME"], "rb") as file:
         kept += file.read().decode("utf-8", "replace")
-    for private in (NAME, NUMBER, make_token(SECRET, row.outer_order_no), SECRET):
+    for private in (NAME, NUMBER, make_token(SECRET, row.outer_order_no, HERE), SECRET):
         assert private not in kept
 
 

@@ -14,7 +14,8 @@ pytest.importorskip("blinker")
 
 from facecert.contrib.flask import FaceCert, verified  # noqa: E402
 
-SECRET = "a secret of the tests only".replace(" ", "-")
+SECRET = "a-secret-of-the-tests-only"
+HERE = "http://127.0.0.1"  # tokens take all loopback hosts and ports as one
 
 
 def make_app(sandbox, **config):
@@ -96,16 +97,16 @@ def test_the_callback_url_holds_the_order_and_the_token(shop):
     verification = shop.sandbox._service.find(opened.certify_id)
     order = opened.outer_order_no
     assert verification.callback_url == "https://shop.example/facecert/callback/" + order
-    assert verification.callback_token == make_token(SECRET, order)
+    assert verification.callback_token == make_token(SECRET, order, HERE)
 
 
 def forgeries(opened, other):
     """(path, query) of what somebody may try who knows every id but no secret."""
-    order, theirs = opened.outer_order_no, make_token(SECRET, other.outer_order_no)
+    order, theirs = opened.outer_order_no, make_token(SECRET, other.outer_order_no, HERE)
     path = "/facecert/callback/" + order
     genuine = "certifyId=%s&passed=T&CallbackToken=%s" % (
         opened.certify_id,
-        make_token(SECRET, order),
+        make_token(SECRET, order, HERE),
     )
     told = "certifyId=%s&passed=T" % opened.certify_id
     return {
@@ -114,7 +115,7 @@ def forgeries(opened, other):
         "wrong token": (path, told + "&CallbackToken=" + "x" * 27),
         "another secret's token": (
             path,
-            told + "&CallbackToken=" + make_token("another secret of theirs", order),
+            told + "&CallbackToken=" + make_token("another-secret-of-theirs", order, HERE),
         ),
         "another order's token": (path, told + "&CallbackToken=" + theirs),
         "another order in the query": (path, genuine + "&order=" + other.outer_order_no),
@@ -208,7 +209,7 @@ def test_two_apps_keep_to_themselves(sandbox):
     one = Shop(sandbox)
     two = Shop(
         sandbox,
-        FACECERT_CALLBACK_SECRET="the other app's secret".replace(" ", "-"),
+        FACECERT_CALLBACK_SECRET="the-other-app's-secret",
         FACECERT_CALLBACK_PATH="/hooks/face/",
         FACECERT_PUBLIC_URL="https://shop.example/two/",
     )
@@ -257,7 +258,17 @@ def test_the_client_is_made_once_by_however_many_threads(shop):
     assert len(clients) == 8 and len(set(map(id, clients))) == 1
 
 
-def test_without_a_public_url_the_request_tells(sandbox):
+def test_bug_without_a_public_url_the_orders_token_went_to_whatever_host_said(sandbox):
+    for endpoint in (None, "https://saf.cn-shanghai.aliyuncs.com", "https://sandbox.example"):
+        for url in (None, ""):
+            with pytest.raises(facecert.InvalidParameter) as caught:
+                make_app(sandbox, FACECERT_PUBLIC_URL=url, FACECERT_ENDPOINT=endpoint)
+            assert caught.value.field == "FACECERT_PUBLIC_URL"
+            assert "FACECERT_PUBLIC_URL" in str(caught.value)
+        make_app(sandbox, FACECERT_ENDPOINT=endpoint)
+
+
+def test_without_a_public_url_the_request_tells_a_sandbox(sandbox):
     app = make_app(sandbox, FACECERT_PUBLIC_URL=None)
     with app.test_request_context(base_url="https://www.shop.example/app"):
         opened = app.ext.init(cert_name=NAME, cert_no=NUMBER)
@@ -272,7 +283,7 @@ def test_settings_may_be_texts_from_the_environment(sandbox):
         sandbox,
         FACECERT_SCENE_ID=int(sandbox.scene_id),
         FACECERT_ENCRYPT="0",
-        FACECERT_CALLBACK_SECRET=["the new secret of all".replace(" ", "-"), SECRET],
+        FACECERT_CALLBACK_SECRET=["the-new-secret-of-all", SECRET],
         FACECERT_READ_TIMEOUT="7.5",
         FACECERT_CONNECT_TIMEOUT=2,
     )
@@ -289,6 +300,7 @@ def test_settings_may_be_texts_from_the_environment(sandbox):
         ("FACECERT_CALLBACK_SECRET", ""),
         ("FACECERT_CALLBACK_SECRET", "fifteen-letters"),
         ("FACECERT_CALLBACK_SECRET", [SECRET, "short"]),
+        ("FACECERT_CALLBACK_SECRET", SECRET + " short"),
         ("FACECERT_CALLBACK_SECRET", SECRET.encode()),
         ("FACECERT_SCENE_ID", "my scene"),
         ("FACECERT_ENDPOINT", "http://saf.example"),

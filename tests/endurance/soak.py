@@ -195,8 +195,8 @@ class Soak(Proof):
         """Search every written file, except the sandbox's journal."""
         from facecert.callback import make_token
 
-        secret = self.told["callback_secret"]
-        tokens = [make_token(secret, order) for order in record.attempted]
+        secret, endpoint = self.told["callback_secret"], self.told["endpoint"]
+        tokens = [make_token(secret, order, endpoint) for order in record.attempted]
         missed = canaries.blind_spots(self.folder, tokens[0])
         self.check(not missed, "the search finds what it looks for: %s" % missed)
         search = canaries.Search(tokens)

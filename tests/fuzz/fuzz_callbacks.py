@@ -27,12 +27,13 @@ from werkzeug.datastructures import MultiDict
 from facecert.callback import Callback, parse_callback
 from facecert.errors import CallbackError, InvalidParameter
 
-SECRET = "fuzz callback secret"
+SECRET = "fuzz-callback-secret"
 
 
 def genuine(secret, order):
     """Return an order's token, made from its description alone."""
-    message = b"facecert callback of " + order.encode("utf-8", "surrogatepass")
+    text = "facecert callback of %s at saf.cn-shanghai.aliyuncs.com" % order
+    message = text.encode("utf-8", "surrogatepass")
     digest = hmac.new(secret.encode("utf-8", "surrogatepass"), message, hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest[:20]).decode("ascii").rstrip("=")
 

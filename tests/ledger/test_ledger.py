@@ -19,7 +19,8 @@ from facecert.ledger.schema import metadata  # noqa: E402
 
 UTC = datetime.timezone.utc
 NOW = datetime.datetime(2026, 10, 1, 12, 0, 0, 250000, tzinfo=UTC)
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
+HERE = "http://127.0.0.1"  # tokens take all loopback hosts and ports as one
 
 
 @pytest.fixture(
@@ -186,7 +187,7 @@ def callback(opened, passed, **changed):
         "certifyId": opened.certify_id,
         "passed": passed,
         "order": opened.outer_order_no,
-        "CallbackToken": make_token(SECRET, opened.outer_order_no),
+        "CallbackToken": make_token(SECRET, opened.outer_order_no, HERE),
     }
     return dict(fields, **changed)
 
@@ -254,7 +255,7 @@ def test_the_id_that_was_lost_comes_though_the_order_is_in_the_path(sandbox, led
         opened = client.init(outer_order_no="another", **person)
         client.ledger = ledger
         ledger.keep_sent("order1", scene_id="1", sent_at=NOW)
-        token = make_token(SECRET, "order1")
+        token = make_token(SECRET, "order1", HERE)
         named = {"certifyId": opened.certify_id, "passed": "T", "CallbackToken": token}
         client.confirm(named, outer_order_no="order1")
         assert ledger.get("order1").certify_id == opened.certify_id
@@ -396,7 +397,7 @@ def test_nothing_personal_is_kept(sandbox, tmp_path, person, caplog):
     ciphertexts = [r.service_parameters["certNo"] for r in sandbox.requests
                    if "certNo" in r.service_parameters]  # fmt: skip
     for private in [NAME, NUMBER, SECRET, sandbox.access_key_secret,
-                    make_token(SECRET, opened.outer_order_no)] + ciphertexts:  # fmt: skip
+                    make_token(SECRET, opened.outer_order_no, HERE)] + ciphertexts:  # fmt: skip
         assert private.encode("utf-8") not in kept
         assert private not in caplog.text
 

@@ -7,7 +7,7 @@ import pytest
 from facecert import parse_callback
 from facecert.sandbox import callbacks
 
-SECRET = "a secret of sixteen and more"
+SECRET = "a-secret-of-sixteen-and-more"
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from django.core.wsgi import get_wsgi_application  # noqa: E402
 from django.db import connection, connections  # noqa: E402
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from shop import quota  # noqa: E402
 from shop.models import Order  # noqa: E402
 
 from facecert.contrib.django import conf  # noqa: E402
@@ -77,11 +78,12 @@ def shop(sandbox):
         "SCENE_ID": sandbox.scene_id,
         "ENDPOINT": sandbox.endpoint,
         "ACCESS_KEY": (sandbox.access_key_id, sandbox.access_key_secret),
-        "CALLBACK_SECRET": "a secret of sixteen and more",
+        "CALLBACK_SECRET": "a-secret-of-sixteen-and-more",
         "PUBLIC_URL": url,
         "READ_TIMEOUT": 5,
     }
     del _Quiet.paths[:]
+    quota.storage.reset()
     with override_settings(FACECERT=options):
         conf.client()._gateway._sleep = lambda seconds: None
         thread.start()

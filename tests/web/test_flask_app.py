@@ -97,13 +97,13 @@ def shop(sandbox, monkeypatch, caplog):
     handler.emit = records.append
     logging.getLogger().addHandler(handler)
     monkeypatch.syspath_prepend(str(ROOT / "examples" / "flask_app"))
-    for name in ("app", "orders"):
+    for name in ("app", "orders", "quota"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     shop = Shop(importlib.import_module("app"), sandbox)
     yield shop
     shop.stop()
     logging.getLogger().removeHandler(handler)
-    for name in ("app", "orders"):
+    for name in ("app", "orders", "quota"):
         sys.modules.pop(name, None)
     for secret in (NAME, NUMBER):
         for asked, cookies in shop.asked:
@@ -384,7 +384,7 @@ def test_another_verification_cannot_be_passed_off_as_the_orders(shop):
     mine, victims = orders
     certify_id = shop.verification(mine).certify_id
     shop.sandbox.complete(certify_id)
-    token = make_token("a-secret-of-the-tests", victims)
+    token = make_token("a-secret-of-the-tests", victims, shop.sandbox.endpoint)
     path = "/facecert/callback/%s?certifyId=%s&passed=T&CallbackToken=%s"
     assert shop.app.test_client().get(path % (victims, certify_id, token)).status_code == 200
     assert shop.state(victims) == "pending"

@@ -17,6 +17,7 @@ from facecert.lifecycle import OPENED, SENT, UNKNOWN
 from facecert.links import qr_svg
 from facecert.settings import is_loopback
 
+from . import quota
 from .forms import PersonForm
 from .models import Order
 
@@ -44,6 +45,8 @@ def start(request):
     if not form.is_valid():
         return render(request, "shop/start.html", {"form": form}, status=400)
     key = form.cleaned_data["key"]
+    if not Order.objects.filter(owner=owner, form_key=key) and not quota.take(owner, request):
+        return render(request, "shop/unavailable.html", {"limited": True}, status=429)
     number = secrets.token_hex(16)
     try:
         with transaction.atomic():

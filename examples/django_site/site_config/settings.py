@@ -3,6 +3,8 @@
     SHOP_SECRET_KEY           Django's, long and random
     SHOP_PUBLIC_URL           https://shop.example
     SHOP_DATABASE             the SQLite file
+    SHOP_PROXIES              how many proxies are in front, each of which sets X-Forwarded-For
+    SHOP_LIMITS               redis://… where several processes share the limits of shop/quota.py
     FACECERT_SCENE_ID         from Alibaba Cloud's console
     FACECERT_CALLBACK_SECRET  16 random characters or more
     ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET (or any other way of the
@@ -52,6 +54,8 @@ DATABASES = {
         "NAME": os.environ.get("SHOP_DATABASE") or str(HERE / "db.sqlite3"),
     }
 }
+SHOP_PROXIES = int(os.environ.get("SHOP_PROXIES") or 0)
+SHOP_LIMITS = os.environ.get("SHOP_LIMITS") or "memory://"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "zh-hans"
 TIME_ZONE = "Asia/Shanghai"
@@ -70,7 +74,6 @@ X_FRAME_OPTIONS = "DENY"
 FACECERT = {
     "SCENE_ID": os.environ.get("FACECERT_SCENE_ID"),
     "ENDPOINT": os.environ.get("FACECERT_ENDPOINT"),
-    # Several, with blanks between, while it is being changed.
-    "CALLBACK_SECRET": os.environ.get("FACECERT_CALLBACK_SECRET", "").split() or None,
+    "CALLBACK_SECRET": os.environ.get("FACECERT_CALLBACK_SECRET"),
     "PUBLIC_URL": PUBLIC_URL,
 }

@@ -30,6 +30,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
         hint = (
             "Anyone can call the callback URL; only this secret proves a callback."
             " python -c 'import secrets; print(secrets.token_urlsafe())' makes one."
+            " A blank separates several."
         )
         found.append(Error(message % SHORTEST_SECRET, hint, id="facecert.E001"))
     try:

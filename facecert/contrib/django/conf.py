@@ -2,7 +2,8 @@
 
 ``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. ``PER_DAY`` is
 how many inits are sent on one day of China (UTC+8) at most. The other keys are arguments of
-``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
+``facecert.Client``. During a rotation ``CALLBACK_SECRET`` is a list, or a string with a blank
+between the secrets.
 """
 
 import threading
@@ -14,9 +15,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import setting_changed
 from django.urls import get_script_prefix, reverse
 
-from ...callback import check_secrets
 from ...client import Client
-from ...redact import Private, guarded
+from ...redact import guarded
 from ...settings import VARIABLES, check_per_day
 
 #: Key of FACECERT -> argument of Client. The site's model is the ledger.
@@ -67,12 +67,6 @@ def client() -> Client:
             given = options()
             _client = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
         return _client
-
-
-@guarded
-def callback_secrets() -> Private:
-    """Return the secrets of the callbacks' tokens, checked by ``callback.check_secrets``."""
-    return check_secrets(options().get("CALLBACK_SECRET", ()))
 
 
 @guarded

@@ -10,9 +10,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from ...callback import parse_callback
-from ...errors import CallbackError, FacecertError, InvalidParameter
-from .conf import callback_secrets, client
+from ...errors import CallbackError, FacecertError
+from .conf import client
 from .models import ModelLedger, Verification, written
 from .signals import verified
 
@@ -37,8 +36,8 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     if _too_long(request):
         return _text("Too long.", 413)
     try:
-        claim = parse_callback(_parameters(request))
-        claim.check(callback_secrets(), order)  # before the row is read; see 403
+        # Before the row is read; see 403.
+        claim = client().read_callback(_parameters(request), order)
         row = written().filter(outer_order_no=order).first()
         if row is None:
             return _text("No such order.", 404)
@@ -46,8 +45,8 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         ModelLedger().keep_claim(order, claim.certify_id)
     except CallbackError as error:
         return _text(str(error), 403)
-    except InvalidParameter:
-        return _text("There is no CALLBACK_SECRET.", 503)
+    except FacecertError:
+        return _text("FACECERT is incomplete or wrong: run manage.py check.", 503)
     if row.told == row.state and row.passed >= claim.passed:
         return _text("ok", 200)  # A replay. Only "passed" is news after "failed".
     if not verified.has_listeners(Verification):
