@@ -12,6 +12,7 @@ import sys
 import hypothesis
 import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
+from mariadb import mariadb  # noqa: F401  (a fixture)
 from postgresql import postgresql  # noqa: F401  (a fixture)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.

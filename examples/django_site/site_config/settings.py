@@ -5,6 +5,7 @@
     SHOP_DATABASE             the SQLite file
     FACECERT_SCENE_ID         from Alibaba Cloud's console
     FACECERT_CALLBACK_SECRET  16 random characters or more
+    FACECERT_PER_DAY          how many verifications are opened on one day at most (500)
     ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET (or any other way of the
     standard credential chain)
 """
@@ -73,4 +74,5 @@ FACECERT = {
     # Several, with blanks between, while it is being changed.
     "CALLBACK_SECRET": os.environ.get("FACECERT_CALLBACK_SECRET", "").split() or None,
     "PUBLIC_URL": PUBLIC_URL,
+    "PER_DAY": int(os.environ.get("FACECERT_PER_DAY") or 500),
 }
