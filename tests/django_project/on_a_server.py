@@ -150,8 +150,8 @@ def migration():
     """Go back to the first migration, insert rows as it had them, and go forward again."""
     call_command("migrate", "facecert", "0001", verbosity=0)
     sql = (
-        "insert into facecert_verification (outer_order_no, certify_id, scene_id, request_id, state,"
-        " created_at, expires_at) values (%s, %s, '1', %s, %s, %s, '2026-01-02 00:00:00')"
+        "insert into facecert_verification (outer_order_no, certify_id, scene_id, request_id,"
+        " state, created_at, expires_at) values (%s, %s, '1', %s, %s, %s, '2026-01-02 00:00:00')"
     )
     with connection.cursor() as cursor:
         for row in [

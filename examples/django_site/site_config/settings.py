@@ -7,6 +7,7 @@
     SHOP_LIMITS               redis://… where several processes share the limits of shop/quota.py
     FACECERT_SCENE_ID         from Alibaba Cloud's console
     FACECERT_CALLBACK_SECRET  16 random characters or more
+    FACECERT_PER_DAY          how many verifications are opened on one day at most (500)
     ALIBABA_CLOUD_ACCESS_KEY_ID, ALIBABA_CLOUD_ACCESS_KEY_SECRET (or any other way of the
     standard credential chain)
 """
@@ -76,4 +77,5 @@ FACECERT = {
     "ENDPOINT": os.environ.get("FACECERT_ENDPOINT"),
     "CALLBACK_SECRET": os.environ.get("FACECERT_CALLBACK_SECRET"),
     "PUBLIC_URL": PUBLIC_URL,
+    "PER_DAY": int(os.environ.get("FACECERT_PER_DAY") or 500),
 }

@@ -165,11 +165,12 @@ class ModelLedger(BaseLedger):
         def write() -> Any:
             if known is None:
                 row = rows.create(outer_order_no=outer_order_no, **fresh)
-            # A row with an id was opened after all, and the id must not get lost.
-            elif not _rows(known).filter(state=REFUSED, certify_id=None).update(**fresh):
-                raise IntegrityError("A verification has this order number; nothing was sent.")
             else:
+                renewed = _rows(known).filter(state=REFUSED).update(**fresh)
                 row = _rows(known).get()
+                # A row with an id was opened after all, and the id must not get lost.
+                if not renewed or row.certify_id is not None:
+                    raise IntegrityError("A verification has this order number; nothing was sent.")
             # Last, because all inits of the day wait for this lock.
             left = count.filter(day=day, inits__lt=per_day or 0)
             if per_day is not None and not left.update(inits=models.F("inits") + 1):
@@ -214,14 +215,17 @@ class ModelLedger(BaseLedger):
         """Store the certify_id of a proven callback, or raise CallbackError."""
         rows = written()
         mine = models.Q(outer_order_no=outer_order_no)
-        for row in rows.filter(mine | models.Q(certify_id=certify_id)):
+        found = list(rows.filter(mine | models.Q(certify_id=certify_id)))
+        for row in found:
             if row.outer_order_no != outer_order_no or row.certify_id not in (None, certify_id):
                 raise CallbackError("The callback is about another verification.")
-            unknown = _rows(row).filter(certify_id=None)
-            try:
-                again_if_lost(rows.db, lambda: unknown.update(certify_id=certify_id))
-            except IntegrityError:
-                raise CallbackError("The callback is about another verification.") from None
+        first = Coalesce("certify_id", models.Value(certify_id))
+        try:
+            for row in found:
+                if row.certify_id is None:
+                    again_if_lost(rows.db, lambda: _rows(row).update(certify_id=first))
+        except IntegrityError:
+            raise CallbackError("The callback is about another verification.") from None
 
     def keep_answer(
         self, answer: QueryResult, *, asked_at: datetime, claim: Optional[bool] = None
@@ -310,8 +314,8 @@ def _commits(database: str) -> bool:
 def _rows(row: Verification) -> Any:
     """Return the queryset of this row in the database that is written.
 
-    Changes find it by its primary key, because with MySQL changes that lock the indexes in another
-    order are deadlocks.
+    Changes find it by its primary key, and not by a missing certify_id, because with MySQL changes
+    that lock the indexes in another order are deadlocks.
     """
     database = router.db_for_write(Verification, instance=row)
     return Verification.objects.using(database).filter(pk=row.pk)
