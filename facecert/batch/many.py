@@ -1,13 +1,14 @@
 """query_many: one item for each of many ids, by several threads, at a rate."""
 
+import atexit
 import math
 import queue
 import threading
 import weakref
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Callable, ContextManager, Iterable, Iterator, NamedTuple, Optional, Tuple
-from typing import Union
+from typing import Any, Callable, ContextManager, Iterable, Iterator, List, NamedTuple, Optional
+from typing import Tuple, Union
 
 from ..client import Client
 from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, GatewayError
@@ -64,7 +65,7 @@ def query_many(
             all of a shorter batch, failed for a reason that ``is_hopeless``. It is the last error.
         Exception: what ``ids`` raised; the iterator raises it after the items under way.
     """
-    rate = _BatchRate(qps)
+    rate = Rate(qps)
     if threads is None:
         threads = min(64, math.ceil(qps))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
@@ -90,22 +91,23 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         self, ids: Iterator[Tuple[int, Id]], query: Callable[[int, Id], BatchItem], rate: Rate,
         threads: int
     ) -> None:
-        # Imported here, because a program that only reads ids does without it.
-        from concurrent.futures import ThreadPoolExecutor
         self._ids, self._rate = ids, rate
+        # Not an executor: all executors share one lock, made at the import of their module, and
+        # after a late patch by gevent or eventlet it would stop all greenlets.
+        self._threads: List[threading.Thread] = []
+        at_exit = atexit.register(partial(_end, rate, self._threads))
         # The threads hold no reference to the batch, so that dropping it half-way stops them.
-        weakref.finalize(self, rate.stop)
-        self._executor = ThreadPoolExecutor(threads, "facecert-batch")
-        # Ids and items pass through queues, without a future for each id: Ctrl-C in the executor's
-        # submit() can leave a lock behind, but not in a SimpleQueue. (Python 3.6 has none.)
-        new_queue: Any = getattr(queue, "SimpleQueue", queue.Queue)
+        weakref.finalize(self, _drop, rate, at_exit).atexit = False
+        # Ctrl-C leaves no lock behind in a SimpleQueue. Python 3.6 has none. eventlet replaces
+        # Queue only, and a greenlet that waits for a plain SimpleQueue stops all greenlets.
+        plain = queue.Queue.__module__ == "queue"
+        new_queue: Any = getattr(queue, "SimpleQueue", queue.Queue) if plain else queue.Queue
         self._submitted, self._finished = new_queue(), new_queue()
         # One thread waits for an id at a time, because a SimpleQueue from which two threads take
         # can forget a timeout (CPython: it waits for a negative rest, which means for ever).
         waiting = threading.Lock()
         self._work = partial(_work, waiting, self._submitted, self._finished, query, rate)
-        #: Threads that were not started yet.
-        self._to_start = threads
+        self._most_threads = threads
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
         #: for each thread: the next one is ready when the thread has finished one.
         self._out, self._most_out = 0, 2 * threads
@@ -154,7 +156,7 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
             if not working:
                 self._submitted.put(None)
                 # Afterwards every item is in the queue. Ctrl-C may have spoiled the count of them.
-                self._executor.shutdown()
+                _join(self._threads)
             try:
                 # With a timeout, because Windows delivers Ctrl-C only between two waits.
                 found = self._finished.get(block=working, timeout=1)
@@ -177,9 +179,10 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
             self.reading = True
             numbered = next(self._ids)
             self.reading = False
-            if self._to_start:
-                self._executor.submit(self._work)
-                self._to_start -= 1
+            if len(self._threads) < self._most_threads:
+                thread = threading.Thread(target=self._work, name="facecert-batch", daemon=True)
+                self._threads.append(thread)
+                thread.start()
             self._submitted.put(numbered)
             self._out += 1
         except Exception as error:
@@ -202,14 +205,21 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         return item
 
 
-class _BatchRate(Rate):
-    """Stops when the interpreter exits, because the exit joins the threads of every executor."""
+def _join(threads: Iterable[threading.Thread]) -> None:
+    for thread in threads:
+        if thread.is_alive():  # The last one may have failed to start.
+            thread.join()
 
-    @property
-    def stopped(self) -> bool:
-        from concurrent.futures import thread
-        # The module's own flag. Without it, the exit would wait for the turns.
-        return self._stopped or bool(getattr(thread, "_shutdown", False))
+
+def _end(rate: Rate, threads: Iterable[threading.Thread]) -> None:
+    """End a batch at the interpreter's exit, and wait for the queries under way."""
+    rate.stop()
+    _join(threads)
+
+
+def _drop(rate: Rate, at_exit: Callable[[], None]) -> None:
+    rate.stop()
+    atexit.unregister(at_exit)
 
 
 def _work(

@@ -1,10 +1,11 @@
 """Rate: spaces the requests of one process evenly."""
 
 import math
+import os
 import threading
 import time
 from contextlib import contextmanager
-from typing import Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 from ..errors import invalid
 from ..transport.retry import Pace, Stopped
@@ -39,6 +40,7 @@ class Rate(Pace):
         self._sleep = sleep
         self._next_turn = -math.inf
         self._stopped = False
+        self._locks: Dict[Any, Any] = {}
 
     @property
     def stopped(self) -> bool:
@@ -48,9 +50,9 @@ class Rate(Pace):
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait for the turn of one attempt; raise Stopped if it is stopped before."""
-        # Made at first use, because gevent may be patched after the Rate was made. setdefault is
-        # atomic, so all threads share one lock.
-        with vars(self).setdefault("_lock", threading.Lock()):
+        # Made at first use in this process and since gevent or eventlet replaced Lock, because a
+        # greenlet that waits for a plain lock stops all greenlets. setdefault is atomic.
+        with self._locks.setdefault((os.getpid(), threading.Lock), threading.Lock()):
             start = max(self._clock(), self._next_turn)
             self.sleep(start - self._clock())
             self._next_turn = start + self._gap

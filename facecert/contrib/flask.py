@@ -27,7 +27,6 @@ unless the endpoint is a sandbox, because the visitor controls the request's ``H
 """
 
 import logging
-import threading
 from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -193,14 +192,15 @@ class _State:
         if not (self._public_url or is_loopback(self._arguments.value.get("endpoint", ""))):
             raise invalid("FACECERT_PUBLIC_URL", "is missing, e.g. https://shop.example")
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
-        self._lock = threading.Lock()
         self._client: Optional[Client] = None
 
     def client(self) -> Client:
-        with self._lock:
-            if self._client is None:
-                self._client = Client(**self._arguments.value)
-            return self._client
+        # Without a lock, because one of before a patch by gevent or eventlet would stop all
+        # greenlets. Of two threads at once, one takes the other's client.
+        if self._client is None:
+            fresh = Client(**self._arguments.value)
+            self._client = self._client or fresh
+        return self._client
 
     def callback_url(self) -> str:
         base = self._public_url or request.url_root.rstrip("/")

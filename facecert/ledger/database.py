@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from sqlalchemy import create_engine, exc, inspect, or_
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -32,7 +32,7 @@ PAGE = 500  #: rows that are read at once
 # uses the file inherits these locks without owning them: the child hangs or corrupts the file
 # (sqlite.org, "How To Corrupt An SQLite Database File", 2.6). So one thread at a time uses SQLite,
 # and a fork waits for that thread. `logging` guards its handlers in the same way.
-_sqlite_lock = threading.RLock()
+_sqlite_locks: Dict[Any, Any] = {}
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = _read_url(url)
-        self._engines: Dict[int, Engine] = {}
+        self._engines: Dict[Any, Engine] = {}
 
     def __repr__(self) -> str:
         # Without the query, because some drivers take the password there.
@@ -113,7 +113,7 @@ class Database:
 
     def close(self) -> None:
         """Close this process's connections."""
-        engine = self._engines.pop(os.getpid(), None)
+        engine = self._engines.pop(_here(), None)
         if engine is not None:
             engine.dispose()
 
@@ -138,7 +138,7 @@ class Database:
         connection: Optional[Connection] = None
         try:
             try:
-                if _is_sqlite(self._url) and not _sqlite_lock.acquire(timeout=LONGEST_LOCK):
+                if _is_sqlite(self._url) and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
                     reason = "other threads used SQLite for %s seconds" % LONGEST_LOCK
                     raise _ledger_error(verb, reason)
                 connection = self._engine().connect()
@@ -156,14 +156,24 @@ class Database:
             _release(connection)
 
     def _engine(self) -> Engine:
-        engine = self._engines.get(os.getpid())
+        engine = self._engines.get(_here())
         if engine is None:
             # The parent's engine stays in the dict: garbage collection would close its connections.
             fresh = _open_engine(self._url)
-            engine = self._engines.setdefault(os.getpid(), fresh)
+            engine = self._engines.setdefault(_here(), fresh)
             if engine is not fresh:
                 fresh.dispose()  # another thread was faster
         return engine
+
+
+def _here() -> Tuple[Any, ...]:
+    """Return a key of what this process made since gevent or eventlet last replaced Lock."""
+    return os.getpid(), threading.Lock
+
+
+def _sqlite_lock() -> Any:
+    # A child has its own: the owner of the parent's may be a thread that the child does not have.
+    return _sqlite_locks.setdefault(_here(), threading.RLock())
 
 
 def _release(connection: Optional[Connection] = None) -> None:
@@ -172,21 +182,14 @@ def _release(connection: Optional[Connection] = None) -> None:
             connection.close()  # rolls an unfinished transaction back
     finally:
         with suppress(RuntimeError):  # This thread does not hold the lock, or not any more.
-            _sqlite_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    # The lock's owner may be a thread of the parent, which the child does not have.
-    global _sqlite_lock
-    _sqlite_lock = threading.RLock()
+            _sqlite_lock().release()
 
 
 if hasattr(os, "register_at_fork"):  # Python 3.6 does not have it.
     os.register_at_fork(
         # After a timeout the fork goes on, because a process that never forks is worse.
-        before=lambda: _sqlite_lock.acquire(timeout=LONGEST_LOCK),
+        before=lambda: _sqlite_lock().acquire(timeout=LONGEST_LOCK),
         after_in_parent=_release,
-        after_in_child=_after_fork_in_child,
     )
 
 

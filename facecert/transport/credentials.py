@@ -12,7 +12,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional, Set
 
 from ..errors import CredentialsError, DependencyError, FacecertError
 from ..redact import Private, empty_frames
@@ -28,7 +28,9 @@ _QUOTING_LOGGERS = (
     "urllib3.util.retry",
 )  # fmt: skip
 
-_this_thread = threading.local()
+#: Threads that are reading a source. A ``threading.local`` of before a late patch by gevent or
+#: eventlet would be one for all greenlets.
+_hushed_threads: Set[int] = set()
 
 _NOT_FOUND = (
     "The standard credential chain found no AccessKey, or could not reach what it found (%%s). It"
@@ -139,15 +141,16 @@ def _hushed() -> Iterator[None]:
     """Drop what this thread logs through the loggers that quote tokens."""
     for name in _QUOTING_LOGGERS:
         logging.getLogger(name).addFilter(_may_be_logged)
-    _this_thread.hushed = True
+    thread = threading.get_ident()
     try:
+        _hushed_threads.add(thread)
         yield
     finally:
-        _this_thread.hushed = False
+        _hushed_threads.discard(thread)
 
 
 def _may_be_logged(record: logging.LogRecord) -> bool:
-    return not getattr(_this_thread, "hushed", False)
+    return threading.get_ident() not in _hushed_threads
 
 
 def _printable(value: Any, what: str) -> str:

@@ -67,8 +67,9 @@ class Http:
         """
         connection, in_step = None, False
         cause: Optional[BaseException] = None
+        state = self._state()
         try:
-            connection = self._state().take() or self._connect()
+            connection = state.take() or self._connect(state)
             connection.send(self._head + str(len(form.value)), form, self._read_timeout)
             response, in_step = connection.receive(self._read_timeout)
             return response
@@ -81,8 +82,8 @@ class Http:
             begun = connection is not None and connection.begun
             failure, cause = self._failure(error, begun)
         finally:
-            if connection is not None and in_step:
-                self._state().keep(connection)
+            if connection is not None and in_step and state is self._state():
+                state.keep(connection)
             elif connection is not None:
                 connection.close()
         # Outside of the handler, so that the error has no other context than its cause.
@@ -102,8 +103,7 @@ class Http:
             kept = self._kept = _Kept(key)
         return kept
 
-    def _connect(self) -> "_Connection":
-        state = self._state()
+    def _connect(self, state: "_Kept") -> "_Connection":
         if self._endpoint.startswith("https://") and state.context is None:
             state.context = tls_context()
         return _Connection(open_socket(self._endpoint, state.context, self._connect_timeout))

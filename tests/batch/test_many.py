@@ -501,6 +501,26 @@ def test_an_interpreter_that_ends_half_way_ends(sandbox, open_many, qps, then):
     assert run_python(code, env=sandbox.environment) == "end\n"
 
 
+def test_an_interpreter_that_ends_waits_for_the_query_under_way():
+    code = (
+        "import threading, time\n"
+        "from facecert.batch import query_many\n"
+        "begun = threading.Event()\n"
+        "class Client:\n"
+        "    def paced(self, rate):\n"
+        "        return self\n"
+        "    def query(self, certify_id, scene_id):\n"
+        "        begun.set()\n"
+        "        time.sleep(0.3)\n"
+        "        print('done')\n"
+        "batch = query_many([None, '0' * 32], client=Client(), threads=2)\n"
+        "next(batch)\n"
+        "begun.wait(30)\n"
+        "print('end')\n"
+    )
+    assert run_python(code) == "end\ndone\n"
+
+
 def test_an_interpreter_that_ends_does_not_end_a_batch_in_silence(sandbox, open_many):
     """A thread that iterates when the main thread is at its end gets all items, or an error."""
     code = (

@@ -43,7 +43,7 @@ def other():
 @contextlib.contextmanager
 def held(other):
     """Have the other thread hold the lock, as it does in the middle of a use."""
-    lock = database._sqlite_lock
+    lock = database._sqlite_lock()
     other(lock.acquire)
     try:
         yield
@@ -106,9 +106,9 @@ def test_a_fork_waits_no_longer_than_the_longest_lock(tmp_path):
         "database.LONGEST_LOCK = 0.1\n"
         "child = os.fork()\n"
         "if child == 0:\n"
-        "    os._exit(7 if database._sqlite_lock.acquire(False) else 1)\n"
+        "    os._exit(7 if database._sqlite_lock().acquire(False) else 1)\n"
         "print(os.WEXITSTATUS(os.waitpid(child, 0)[1]))\n"
-        "print(database._sqlite_lock.acquire(False))\n"  # the parent took nothing away
+        "print(database._sqlite_lock().acquire(False))\n"  # the parent took nothing away
         "leave.set()\n"
         "holder.join()\n"
         "ledger.check()\n"
@@ -138,13 +138,34 @@ def test_a_child_forked_in_the_middle_of_a_use_may_use_the_ledger(tmp_path):
     assert run_python(code, cwd=tmp_path).split() == ["7"]
 
 
-def test_the_childs_hook_needs_no_other_hook(ledger, other, monkeypatch):
-    """uWSGI calls only the child's; the thread that held the lock is not in the child."""
-    monkeypatch.setattr(database, "_sqlite_lock", database._sqlite_lock)  # restored afterwards
+def test_a_child_needs_no_hook(ledger, other, monkeypatch):
+    """uWSGI does not call all of them; the thread that held the lock is not in the child."""
+    ledger.check()
     with held(other):
-        database._after_fork_in_child()
+        monkeypatch.setattr(os, "getpid", lambda: -1)
         ledger.check()
         other(ledger.check)
+        ledger.close()
+        monkeypatch.undo()
+
+
+def test_bug_after_a_late_patch_greenlets_shared_the_lock_and_the_old_engine(tmp_path):
+    """All greenlets of a thread own a plain RLock at once."""
+    pytest.importorskip("gevent")
+    code = (
+        "from facecert.ledger import Ledger, database\n"
+        "ledger = Ledger('ledger.db')\n"
+        "ledger.check()\n"
+        "before = ledger.database._engine()\n"
+        "from gevent import monkey, spawn\n"
+        "monkey.patch_all()\n"
+        "def other():\n"
+        "    return database._sqlite_lock().acquire(False)\n"
+        "with database._sqlite_lock():\n"
+        "    print(spawn(other).get(timeout=30))\n"
+        "print(spawn(other).get(timeout=30), ledger.database._engine() is before)\n"
+    )
+    assert run_python(code, cwd=tmp_path).split() == ["False", "True", "False"]
 
 
 def test_a_use_waits_no_longer_than_the_longest_lock(ledger, other, monkeypatch):
@@ -203,9 +224,9 @@ def struck(use, step):
 
 def free():
     """Tell whether a thread can take the lock."""
-    taken = database._sqlite_lock.acquire(False)
+    taken = database._sqlite_lock().acquire(False)
     if taken:
-        database._sqlite_lock.release()
+        database._sqlite_lock().release()
     return taken
 
 

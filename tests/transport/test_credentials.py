@@ -284,6 +284,31 @@ def test_a_profile_whose_sts_cannot_be_reached(tmp_path):
     assert "credential chain" in said and "canary" not in said and "Signature" not in said
 
 
+def test_bug_after_a_late_patch_one_greenlet_hushed_or_unhushed_all():
+    pytest.importorskip("gevent")
+    code = (
+        "import logging\n"
+        "from facecert.transport.credentials import _hushed\n"
+        "from gevent import event, monkey, spawn\n"
+        "monkey.patch_all()\n"
+        "logging.basicConfig(format='%(message)s')\n"
+        "log, reading, leave = logging.getLogger('credentials'), event.Event(), event.Event()\n"
+        "def read():\n"
+        "    with _hushed():\n"
+        "        reading.set()\n"
+        "        leave.wait()\n"
+        "        log.error('a token')\n"
+        "reader = spawn(read)\n"
+        "reading.wait()\n"
+        "log.error('of the app')\n"
+        "with _hushed():\n"
+        "    log.error('another token')\n"
+        "leave.set()\n"
+        "reader.join()\n"
+    )
+    assert run_python(code, check=False) == "of the app\n"
+
+
 def test_logging_is_left_alone_where_the_app_had_set_it_up():
     logger = logging.getLogger("alibabacloud-tea")
     handler = logging.NullHandler()

@@ -6,7 +6,6 @@ how many inits are sent on one day of China (UTC+8) at most. The other keys are 
 between the secrets.
 """
 
-import threading
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
 
@@ -30,7 +29,6 @@ ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides thi
 #: Stands for the order number, because the URL's pattern does not match "{order}".
 _STAND_IN = "facecertStandsInForTheOrder"
 
-_lock = threading.Lock()
 _client: Optional[Client] = None
 
 
@@ -62,11 +60,13 @@ def client() -> Client:
         InvalidParameter: a setting breaks a rule of ``Client``; ``field`` names it.
     """
     global _client
-    with _lock:
-        if _client is None:
-            given = options()
-            _client = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
-        return _client
+    # Without a lock, because one of before a patch by gevent or eventlet would stop all greenlets.
+    current = _client
+    if current is None:
+        given = options()
+        fresh = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
+        current = _client = _client or fresh
+    return current
 
 
 @guarded
@@ -97,8 +97,7 @@ def callback_url() -> Optional[str]:
 def _forget(setting: str = "", **_: Any) -> None:
     global _client
     if setting == "FACECERT":
-        with _lock:
-            old, _client = _client, None
+        old, _client = _client, None
         if old is not None:
             old.close()
 
