@@ -124,9 +124,12 @@ class Database:
             try:
                 return self._use_once(verb, work)
             except LedgerError as error:
-                if _is_conflict(error.__cause__) and time.monotonic() < end:
+                failed = isinstance(error.__cause__, exc.DBAPIError) and not is_duplicate(error)
+                if _is_conflict(error):
+                    if time.monotonic() >= end:
+                        raise
                     time.sleep(random.uniform(0, 0.05))  # or the same two would meet again
-                elif again and _is_failure(error.__cause__):
+                elif failed and again:
                     again = False
                     self.close()
                 else:
@@ -203,17 +206,11 @@ def is_duplicate(error: LedgerError) -> bool:
     return isinstance(error.__cause__, exc.IntegrityError)
 
 
-def _is_conflict(cause: Optional[BaseException]) -> bool:
-    original = getattr(cause, "orig", None)
+def _is_conflict(error: LedgerError) -> bool:
+    original = getattr(error.__cause__, "orig", None)
     # The drivers keep their codes in different places.
     codes = [getattr(original, name, None) for name in ("pgcode", "sqlstate", "errno")]
     return any(code in _CONFLICTS for code in (*codes, *getattr(original, "args", ())[:1]))
-
-
-def _is_failure(cause: Optional[BaseException]) -> bool:
-    """Tell whether the database failed in a way that a fresh connection may mend."""
-    lasting = isinstance(cause, exc.IntegrityError) or _is_conflict(cause)
-    return isinstance(cause, exc.DBAPIError) and not lasting
 
 
 def _read_url(url: str) -> URL:

@@ -573,7 +573,7 @@ sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
 @pytest.mark.long
 def test_sixteen_processes(sandbox, url):
     environ = dict(sandbox.environment, FACECERT_LEDGER=url)
-    won = run_python(SIXTEEN, env=environ).split()
+    won = run_python(SIXTEEN, env=environ, timeout=300).split()
     assert sorted(won) == ["shared%d" % turn for turn in range(6)]
     ledger = Ledger(url)
     kept = {entry.outer_order_no: entry for entry in ledger.entries()}
@@ -633,7 +633,7 @@ while True:
 def test_killed_between_any_two_steps_the_row_tells_the_truth(sandbox, url):
     # Python calls the tracer for each line of ours: about 150 of them in an init. Every third.
     environ = dict(sandbox.environment, FACECERT_LEDGER=url)
-    killed = run_python(KILLED, env=environ).split()
+    killed = run_python(KILLED, env=environ, timeout=300).split()
     assert len(killed) >= 20
     ledger = Ledger(url)
     kept = {entry.outer_order_no: entry for entry in ledger.entries()}

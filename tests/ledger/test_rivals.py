@@ -1,6 +1,5 @@
 """Sixteen processes at once, and lost connections, on real database servers."""
 
-import os
 import urllib.parse
 
 import pytest
