@@ -52,8 +52,8 @@ def run(request, sandbox, tmp_path):
 
     yield start
     for process in running:
-        process.kill()
-        process.communicate()
+        with process:  # closes the pipes
+            process.kill()
 
 
 def database(request, server):
