@@ -159,7 +159,7 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
                 _join(self._threads)
             try:
                 # With a timeout, because Windows delivers Ctrl-C only between two waits.
-                found = self._finished.get(block=working, timeout=1)
+                found = self._finished.get(working, 1 if working else None)
             except queue.Empty:
                 if working:
                     continue
@@ -231,7 +231,9 @@ def _work(
         try:
             with waiting:
                 # Nothing more comes when the batch was dropped, or when the interpreter exits.
-                task = submitted.get(block=not rate.stopped, timeout=LOOK)
+                block = not rate.stopped
+                # gevent refuses a timeout for what does not block (Python 3.8).
+                task = submitted.get(block, LOOK if block else None)
         except queue.Empty:
             if rate.stopped:
                 return

@@ -193,7 +193,7 @@ class _State:
 
     def client(self) -> Client:
         # Without a lock, because one of before a patch by gevent or eventlet would stop all
-        # greenlets. Of two threads at once, one takes the other's client.
+        # greenlets. Two threads at once may make two clients, of which one stays.
         if self._client is None:
             fresh = Client(**self._arguments.value)
             self._client = self._client or fresh
