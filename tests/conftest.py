@@ -13,6 +13,7 @@ import hypothesis
 import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
 from postgresql import postgresql  # noqa: F401  (a fixture)
+from redis_server import redis_socket  # noqa: F401  (a fixture)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):
@@ -154,7 +155,7 @@ def tls_sandbox(authority, monkeypatch, tmp_path):
         yield sandbox
 
 
-def run_python(code, *, env=None, cwd=None, check=True):
+def run_python(code, *, env=None, cwd=None, check=True, timeout=60):
     """Run code in a fresh interpreter and return its standard output."""
     environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
     environ.update(env or {})
@@ -165,7 +166,7 @@ def run_python(code, *, env=None, cwd=None, check=True):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         universal_newlines=True,
-        timeout=60,
+        timeout=timeout,
     )
     assert not check or done.returncode == 0, done.stderr
     return done.stdout if check else done.stdout + done.stderr
