@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Callable, Iterator, Optional
 
 from ..errors import invalid
@@ -50,10 +50,16 @@ class Rate(Pace):
         """Wait for the turn of one attempt; raise Stopped if it is stopped before."""
         # Made at first use, because gevent may be patched after the Rate was made. setdefault is
         # atomic, so all threads share one lock.
-        with vars(self).setdefault("_lock", threading.Lock()):
-            start = max(self._clock(), self._next_turn)
-            self.sleep(start - self._clock())
-            self._next_turn = start + self._gap
+        lock = vars(self).setdefault("_lock", threading.RLock())
+        try:
+            with lock:
+                start = max(self._clock(), self._next_turn)
+                self.sleep(start - self._clock())
+                self._next_turn = start + self._gap
+        finally:
+            # Again, because a timeout's signal handler may raise before ``with`` releases the lock.
+            with suppress(RuntimeError):  # this thread does not hold it any more
+                lock.release()
         yield
 
     def sleep(self, seconds: float) -> None:

@@ -24,7 +24,6 @@ foreign names.
 """
 
 import logging
-import threading
 from typing import Any, Dict, Mapping, Optional
 from urllib.parse import urlsplit
 
@@ -127,14 +126,13 @@ class _State:
         self._arguments = Hidden(_client_arguments(config))
         self._public_url = _public_url(config.get("FACECERT_PUBLIC_URL"))
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
-        self._lock = threading.Lock()
-        self._client: Optional[Client] = None
+        self._client: Dict[str, Client] = {}
 
     def client(self) -> Client:
-        with self._lock:
-            if self._client is None:
-                self._client = Client(**self._arguments.value)
-            return self._client
+        if not self._client:
+            # No lock, because a timeout's signal could leave it held; setdefault is atomic.
+            self._client.setdefault("", Client(**self._arguments.value))
+        return self._client[""]
 
     def callback_url(self) -> str:
         base = self._public_url or request.url_root.rstrip("/")

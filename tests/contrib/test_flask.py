@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import NAME, NUMBER
+from strikes import struck
 
 import facecert
 from facecert.callback import make_token
@@ -12,6 +13,7 @@ from facecert.sandbox.callbacks import callback_address
 flask = pytest.importorskip("flask")
 pytest.importorskip("blinker")
 
+from facecert.contrib import flask as extension  # noqa: E402
 from facecert.contrib.flask import FaceCert, verified  # noqa: E402
 
 SECRET = "a secret of the tests only".replace(" ", "-")
@@ -325,3 +327,23 @@ def test_an_error_of_init_keeps_the_person_to_itself(shop):
     )
     ours = [str(frame.locals) for frame in frames.stack if "/facecert/contrib/" in frame.filename]
     assert len(ours) == 1 and NUMBER not in ours[0] and NAME not in ours[0]
+
+
+def test_bug_a_timeout_at_the_first_call_left_the_app_locked(sandbox):
+    """At any step; every later request waited for ever."""
+    app, step, found = make_app(sandbox), 1, []
+
+    def use():
+        with app.app_context():
+            found.append(app.ext.client)
+
+    while struck(extension.__file__, use, step):
+        other = threading.Thread(target=use, daemon=True)
+        other.start()
+        other.join(30)
+        assert not other.is_alive(), step
+        assert len(set(map(id, found))) == 1, step
+        app = make_app(sandbox)
+        found.clear()
+        step += 1
+    assert step > 5

@@ -4,7 +4,6 @@
 are arguments of ``facecert.Client``; ``CALLBACK_SECRET`` may be a list during a rotation.
 """
 
-import threading
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
 
@@ -29,8 +28,8 @@ ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides thi
 #: Stands for the order number, because the URL's pattern does not match "{order}".
 _STAND_IN = "facecertStandsInForTheOrder"
 
-_lock = threading.Lock()
-_client: Optional[Client] = None
+#: Holds the client once it is made. No lock, because a timeout's signal could leave it held.
+_made: Dict[str, Client] = {}
 
 
 @guarded
@@ -60,12 +59,12 @@ def client() -> Client:
         ImproperlyConfigured: see ``options``.
         InvalidParameter: a setting breaks a rule of ``Client``; ``field`` names it.
     """
-    global _client
-    with _lock:
-        if _client is None:
-            given = options()
-            _client = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
-        return _client
+    made = _made  # before the settings are read, because _forget replaces it
+    if not made:
+        given = options()
+        arguments = {ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS}
+        made.setdefault("", Client(**arguments))  # atomic: all threads share the first one
+    return made[""]
 
 
 @guarded
@@ -93,12 +92,11 @@ def callback_url() -> Optional[str]:
 
 
 def _forget(setting: str = "", **_: Any) -> None:
-    global _client
+    global _made
     if setting == "FACECERT":
-        with _lock:
-            old, _client = _client, None
-        if old is not None:
-            old.close()
+        old, _made = _made, {}
+        for client in old.values():
+            client.close()
 
 
 setting_changed.connect(_forget, dispatch_uid="facecert")
