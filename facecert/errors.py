@@ -15,6 +15,7 @@
     |-- ServiceError          the service returned a Code other than 200
     |-- LedgerError           the ledger could not be read or written
     |-- BudgetSpent           the day's budget of inits is spent
+    |-- OutputFailed          a file of results could not be written
     `-- CallbackError         not a callback, or its token is missing or wrong
 
 ``outcome`` says what became of the call: ``"not sent"`` (the request never left this process),
@@ -64,7 +65,7 @@ class FacecertError(Exception):
         self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
     ) -> None:
         super().__init__(message)
-        self.args = (message, {})
+        self.args = (str(message), {})
         known = {name: value for name, value in (evidence or {}).items() if self._carries(name)}
         self.add_evidence(**known)
         self.add_evidence(**more)
@@ -78,6 +79,8 @@ class FacecertError(Exception):
         for name, value in evidence.items():
             if not self._carries(name):
                 raise TypeError("%s has no %s" % (type(self).__name__, name))
+            if not isinstance(value, (str, int, float, type(None))):
+                value = str(value)  # because JSON cannot express it, and would lose all evidence
             setattr(self, name, value)
             self.args[1][name] = value
 
@@ -124,7 +127,7 @@ class DependencyError(FacecertError, ImportError):
         self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
     ) -> None:
         super().__init__(message, evidence, **more)
-        self.msg = message
+        self.msg = self.args[0]
 
 
 class ConnectionFailed(FacecertError):
@@ -202,3 +205,7 @@ class BudgetSpent(FacecertError):
 
     ``retry_after`` is the time until the next day of China (UTC+8).
     """
+
+
+class OutputFailed(FacecertError):
+    """The results of a batch cannot be written. The lines that are in the file are whole."""

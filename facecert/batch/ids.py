@@ -157,6 +157,7 @@ def _file_id(cells: Mapping[str, Any], line: int) -> FileId:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text)
+        # Not as int, because Python 3.6 takes quadratic time for a long row of digits.
+        return json.loads(text, parse_int=float)
     except (ValueError, RecursionError):
         return None

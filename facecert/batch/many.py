@@ -125,7 +125,8 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         try:
             return self._next()
         except BaseException as error:
-            if not isinstance(error, Exception):  # Ctrl-C
+            if not isinstance(error, StopIteration):
+                # After Ctrl-C or a timeout, the count of the items under way may be wrong.
                 self.stop()
             raise
 

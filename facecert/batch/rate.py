@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from ..errors import invalid
@@ -52,10 +52,16 @@ class Rate(Pace):
         """Wait for the turn of one attempt; raise Stopped if it is stopped before."""
         # Made at first use in this process and since gevent or eventlet replaced Lock, because a
         # greenlet that waits for a plain lock stops all greenlets. setdefault is atomic.
-        with self._locks.setdefault((os.getpid(), threading.Lock), threading.Lock()):
-            start = max(self._clock(), self._next_turn)
-            self.sleep(start - self._clock())
-            self._next_turn = start + self._gap
+        lock = self._locks.setdefault((os.getpid(), threading.Lock), threading.RLock())
+        try:
+            with lock:
+                start = max(self._clock(), self._next_turn)
+                self.sleep(start - self._clock())
+                self._next_turn = start + self._gap
+        finally:
+            # Again, because a timeout's signal handler may raise before ``with`` releases the lock.
+            with suppress(RuntimeError):  # this thread does not hold it any more
+                lock.release()
         yield
 
     def sleep(self, seconds: float) -> None:

@@ -5,13 +5,14 @@ import errno
 import io
 import json
 import os
-import shutil
+import re
 import sqlite3
+import stat
 import sys
 from contextlib import contextmanager
-from typing import Any, ContextManager, Iterator, Optional, Tuple
+from typing import Any, ContextManager, Iterable, Iterator, Optional, Tuple
 
-from ..errors import FacecertError, InvalidParameter, invalid
+from ..errors import InvalidParameter, OutputFailed, invalid
 from .many import BatchItem, is_hopeless
 
 try:
@@ -28,8 +29,17 @@ FIELDS = (
 _LONGEST_LINE = 64 * 1024
 
 
-class OutputFailed(FacecertError):
-    """The results cannot be written. The lines that are in the file are whole."""
+#: What begins a formula of a spreadsheet, at the start of a cell or behind a semicolon, because
+#: some spreadsheets separate the cells there.
+_FORMULA = "(^|;)(?= *[=+@\t\r\n＝＋－＠-])"
+
+
+def csv_line(values: Iterable[Any]) -> str:
+    """Return a line of CSV. An apostrophe keeps spreadsheets from reading a text as a formula."""
+    cells = [re.sub(_FORMULA, r"\1'", one) if isinstance(one, str) else one for one in values]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
+    return text.getvalue()
 
 
 class ResultsFile(ContextManager["ResultsFile"]):
@@ -38,7 +48,8 @@ class ResultsFile(ContextManager["ResultsFile"]):
     JSONL, or CSV with a header, in UTF-8; mode 0600. A line's fields: ``certify_id`` (null for a
     malformed one); ``passed`` (true, false, or null after an error); ``error`` (its class),
     ``code``, ``message``; ``request_id``; ``retryable`` (true: a resumed run queries the id again);
-    ``asked_at``; ``line`` (of the input). In CSV null is empty.
+    ``asked_at``; ``line`` (of the input). In CSV null is empty, and an apostrophe precedes a text that
+    a spreadsheet would read as a formula.
 
     Args:
         path: ``"-"`` is the standard output.
@@ -131,7 +142,10 @@ class ResultsFile(ContextManager["ResultsFile"]):
             try:
                 for line in self._lines_that_stay(old):
                     self._append(line)
-                shutil.copymode(path, beside)
+                if hasattr(os, "fchmod"):  # Windows has none
+                    # Not by name, because a link may replace the file meanwhile.
+                    mode = stat.S_IMODE(os.fstat(old.fileno()).st_mode)
+                    os.fchmod(self._file.fileno(), mode)
                 os.fsync(self._file.fileno())
                 os.replace(beside, path)
             except BaseException:
@@ -167,6 +181,7 @@ class ResultsFile(ContextManager["ResultsFile"]):
             text = line.decode("utf-8")
             if self._in_csv:
                 (values,) = csv.reader([text], strict=True)
+                values[0] = values[0].lstrip("'")  # see csv_line
             else:
                 fields = json.loads(text)
                 values = [fields[name] for name in FIELDS]
@@ -191,13 +206,11 @@ class ResultsFile(ContextManager["ResultsFile"]):
             item.asked_at.isoformat(),
             line,
         )
-        text = io.StringIO()
         if self._in_csv:
-            cells = [json.dumps(value) if isinstance(value, bool) else value for value in values]
-            csv.writer(text, lineterminator="\n").writerow(cells)
+            text = csv_line(json.dumps(one) if isinstance(one, bool) else one for one in values)
         else:
-            text.write(json.dumps(dict(zip(FIELDS, values)), ensure_ascii=False) + "\n")
-        return text.getvalue().encode("utf-8", "backslashreplace")
+            text = json.dumps(dict(zip(FIELDS, values)), ensure_ascii=False) + "\n"
+        return text.encode("utf-8", "backslashreplace")
 
     def _append(self, data: bytes) -> None:
         start = 0 if self.path == "-" else self._file.tell()

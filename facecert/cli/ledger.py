@@ -1,15 +1,16 @@
 """``facecert ledger``: list and export the ledger, and compare it with a bill."""
 
-import csv
 import json
 import os
 import re
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 import click
 
 from ..batch.ids import read_ids
+from ..batch.results_file import csv_line
 from ..errors import InvalidParameter, invalid
 from ..ledger.bill import Bill
 from ..ledger.schema import Entry
@@ -105,9 +106,8 @@ def export(form: str, **filters: Any) -> None:
     stream = standard_output()
     records = (plain(entry._asdict()) for entry in _filtered(**filters))
     if form == "csv":
-        writer = csv.DictWriter(stream, Entry._fields, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(records)
+        rows = chain([Entry._fields], (record.values() for record in records))
+        stream.writelines(map(csv_line, rows))
     else:
         stream.writelines(json.dumps(record) + "\n" for record in records)
     stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.

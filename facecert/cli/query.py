@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 import click
 
 from ..client import Client
-from ..errors import DependencyError, invalid
+from ..errors import DependencyError, OutputFailed, invalid
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -77,7 +77,7 @@ def _many(
     form: Optional[str], resume: bool, qps: float
 ) -> int:
     from ..batch.ids import read_ids
-    from ..batch.results_file import OutputFailed, ResultsFile
+    from ..batch.results_file import ResultsFile
     from ..batch.run import run_batch
 
     ids = _pending(client) if batch is None else read_ids(batch, batch_format)

@@ -5,7 +5,9 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from strikes import struck
 
+from facecert.batch import rate as rate_module
 from facecert.batch.rate import Rate
 from facecert.errors import FacecertError, InvalidParameter
 from facecert.transport.retry import Pace, Stopped
@@ -204,15 +206,39 @@ def test_its_lock_is_made_at_first_use(monkeypatch):
     """So that gevent may be patched after a Rate was made at import."""
     made = []
 
-    def lock(make=threading.Lock):
+    def lock(make=threading.RLock):
         made.append(make())
         return made[-1]
 
-    monkeypatch.setattr(threading, "Lock", lock)
+    monkeypatch.setattr(threading, "RLock", lock)
     rate = Rate(1000)
     assert made == []
     with rate.turn():
         assert made
+
+
+def test_bug_a_timeout_at_any_step_left_the_lock_held():
+    """Every other thread waited for its turn for ever."""
+    rate, step = Rate(1000), 1
+
+    def use():
+        with rate.turn():
+            pass
+
+    def free():
+        taken.append(rate._lock.acquire(False))
+        if taken[-1]:
+            rate._lock.release()
+
+    use()
+    while struck(rate_module.__file__, use, step):
+        taken = []
+        other = threading.Thread(target=free)
+        other.start()
+        other.join(30)
+        assert taken == [True], step
+        step += 1
+    assert step > 20
 
 
 @pytest.mark.parametrize("qps", [0.001, 1000, 1, 2.5])

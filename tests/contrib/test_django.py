@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from conftest import NAME, NUMBER
+from strikes import struck
 
 import facecert
 from facecert.callback import make_token
@@ -1001,3 +1002,23 @@ def test_bug_the_new_id_of_a_refused_order_that_had_one_was_lost(options, person
     with pytest.raises(IntegrityError):
         open_verification(outer_order_no="order1", **person)
     assert Verification.objects.get(outer_order_no="order1").certify_id == row.certify_id
+
+
+def test_bug_a_timeout_at_the_first_call_left_the_site_locked(options):
+    """At any step; every later request waited for ever."""
+    step, found = 1, []
+
+    def use():
+        found.append(conf.client())
+
+    while True:
+        conf._forget("FACECERT")
+        if not struck(conf.__file__, use, step):
+            break
+        other = threading.Thread(target=use, daemon=True)
+        other.start()
+        other.join(30)
+        assert not other.is_alive(), step
+        assert conf.client() is found[-1], step
+        step += 1
+    assert step > 20

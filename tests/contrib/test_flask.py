@@ -4,6 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from conftest import NAME, NUMBER
+from strikes import struck
 
 import facecert
 from facecert.callback import make_token
@@ -12,6 +13,7 @@ from facecert.sandbox.callbacks import callback_address
 flask = pytest.importorskip("flask")
 pytest.importorskip("blinker")
 
+from facecert.contrib import flask as extension  # noqa: E402
 from facecert.contrib.flask import FaceCert, verified  # noqa: E402
 
 SECRET = "a-secret-of-the-tests-only"
@@ -469,3 +471,23 @@ def test_settle_does_nothing_without_a_receiver_or_a_ledger(keeping, shop):
     assert len(keeping.sandbox.requests) == asked
     assert keeping.ledger.get(opened.outer_order_no).state == "opened"
     assert settle(shop).exception.field == "FACECERT_LEDGER"
+
+
+def test_bug_a_timeout_at_the_first_call_left_the_app_locked(sandbox):
+    """At any step; every later request waited for ever."""
+    app, step, found = make_app(sandbox), 1, []
+
+    def use():
+        with app.app_context():
+            found.append(app.ext.client)
+
+    while struck(extension.__file__, use, step):
+        other = threading.Thread(target=use, daemon=True)
+        other.start()
+        other.join(30)
+        assert not other.is_alive(), step
+        assert len(set(map(id, found))) == 1, step
+        app = make_app(sandbox)
+        found.clear()
+        step += 1
+    assert step > 5

@@ -10,6 +10,7 @@ import threading
 
 import pytest
 from conftest import run_python
+from strikes import struck
 
 import facecert
 
@@ -187,41 +188,6 @@ def test_a_server_needs_no_lock(postgresql, other, monkeypatch):
     ledger.close()
 
 
-class Strike(BaseException):
-    """What a timeout's signal handler raises."""
-
-
-def struck(use, step):
-    """Raise ``Strike`` in ``use``, before this step of database.py; False if there are fewer."""
-    event_name = "opcode" if sys.version_info >= (3, 7) else "line"
-    left = step
-
-    def trace(frame, event, argument):
-        nonlocal left
-        if frame.f_code.co_filename != database.__file__:
-            return None
-        if event_name == "opcode":
-            frame.f_trace_opcodes = True
-        if event == event_name:
-            left -= 1
-            if left == 0:
-                raise Strike
-        return trace
-
-    before = sys.gettrace()
-    # Python 3.12 traces opcodes only if a frame asked for them before settrace.
-    if event_name == "opcode":
-        sys._getframe().f_trace_opcodes = True
-    sys.settrace(trace)
-    try:
-        use()
-    except Strike:
-        return True
-    finally:
-        sys.settrace(before)
-    return False
-
-
 def free():
     """Tell whether a thread can take the lock."""
     taken = database._sqlite_lock().acquire(False)
@@ -237,7 +203,7 @@ def test_bug_an_interruption_at_any_step_left_the_ledger_locked(ledger, other, n
 
     ledger.check()
     step = 1
-    while other(struck, use, step):
+    while other(struck, database.__file__, use, step):
         assert free(), step
         step += 1
     assert step > 20
