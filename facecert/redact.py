@@ -37,12 +37,27 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Hidden:
-    """A value that neither repr nor a list of frame variables shows."""
+    """A value that no serialiser shows, neither by repr nor by attributes: a closure holds it."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_read",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    @property
+    def value(self) -> Any:
+        """The hidden value."""
+        return self._read()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._read = lambda: value
+
+    def __getstate__(self) -> Any:
+        return (self.value,)
+
+    def __setstate__(self, state: Any) -> None:
+        (self.value,) = state
 
     def __repr__(self) -> str:
         return "<%s>" % type(self).__name__

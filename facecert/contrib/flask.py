@@ -101,8 +101,8 @@ class FaceCert:
         if (request.content_length or 0) > LONGEST_BODY:
             return _answer("too long", 413)
         try:
-            given = (*request.args.items(multi=True), *request.form.items(multi=True))
-            claim = parse_callback(MultiDict(given))
+            fields = Hidden((*request.args.items(multi=True), *request.form.items(multi=True)))
+            claim = parse_callback(MultiDict(fields.take()))
             answer = self.client.confirm(claim, outer_order_no=order)
         except CallbackError:
             return _answer("refused", 403)
