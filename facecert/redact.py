@@ -192,7 +192,8 @@ def _letters_and_digits(text: str) -> str:
 def _decoded(text: str, plain: str) -> Iterator[bytes]:
     """Yield the bytes that a text, or its letters and digits alone, may stand for."""
     yield text.encode("latin-1", "ignore")
-    for run in re.findall("[0-9a-f]{4,}", plain.replace("0x", "")):
+    yield text.encode("cp1252", "ignore")
+    for run in re.findall("[0-9a-f]{4,}", re.sub("0x|u", "", plain)):
         for start in (0, 1):
             yield bytes.fromhex(run[start : len(run) - (len(run) - start) % 2])
     if re.fullmatch("[0-9A-Fa-f-]*", text):

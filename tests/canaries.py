@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from urllib.parse import quote
 
 from conftest import NAME, NUMBER
@@ -36,3 +37,9 @@ def found_in(shown, canaries=CANARIES):
         for spelling in spellings(text)
         if spelling.lower() in lower
     ]
+
+
+def plant(private):
+    """Log and raise out of a frame that holds a private text, as facecert must not."""
+    logging.getLogger("app").error("planted")
+    raise ValueError("planted %d" % len(private))
