@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from .errors import CallbackError, invalid
 from .links import DEFAULT_ENDPOINT, is_loopback
-from .redact import LONE_SURROGATE, Private, guarded
+from .redact import LONE_SURROGATE, Hidden, Private, guarded
 
 #: Characters of a secret at least; the secret is all that a forger does not know.
 SHORTEST_SECRET = 16
@@ -44,7 +44,7 @@ class Callback:
         others: further parameters, with their names as received.
     """
 
-    __slots__ = ("certify_id", "passed", "token", "outer_order_no", "others")
+    __slots__ = ("certify_id", "passed", "_token", "outer_order_no", "others")
 
     def __init__(
         self, certify_id: str, passed: bool, token: Optional[str] = None,
@@ -52,7 +52,7 @@ class Callback:
     ) -> None:
         self.certify_id = certify_id
         self.passed = passed
-        self.token = token
+        self._token = Hidden(token)
         self.outer_order_no = outer_order_no
         self.others = dict(others or {})
 
@@ -60,6 +60,11 @@ class Callback:
         shown = "<Callback certify_id=%s outer_order_no=%s, not confirmed>"
         return shown % (self.certify_id, self.outer_order_no)
 
+    @property
+    def token(self) -> Optional[str]:
+        return self._token.value  # type: ignore[no-any-return]
+
+    @guarded
     def check(
         self, secrets: Secrets, outer_order_no: Optional[str] = None,
         certify_id: Optional[str] = None, endpoint: str = DEFAULT_ENDPOINT

@@ -16,7 +16,7 @@ from .errors import InvalidParameter, invalid
 from .identity import Person, check_text
 from .lifecycle import LIFETIME
 from .links import DEFAULT_ENDPOINT, is_loopback
-from .redact import Private
+from .redact import Hidden, Private
 from .results import Answer, InitResult, QueryResult
 
 BIZ_CODES = ("FACE", "FACE_SDK")
@@ -32,14 +32,13 @@ class ServiceParameters:
     """The fields of one call. Its repr names the method and the order number or certify_id.
 
     Attributes:
-        json: the JSON text that is sent.
         private: the texts that must not be shown when the call fails.
     """
 
-    __slots__ = ("json", "private", "method", "scene_id", "outer_order_no", "certify_id")
+    __slots__ = ("hidden", "private", "method", "scene_id", "outer_order_no", "certify_id")
 
     def __init__(self, fields: Mapping[str, Any], private: Optional[Private] = None) -> None:
-        self.json: str = _serialise(fields)
+        self.hidden = Hidden(_serialise(fields))
         self.private = private or Private()
         self.method: str = fields["method"]
         self.scene_id: str = fields["sceneId"]
@@ -48,6 +47,11 @@ class ServiceParameters:
 
     def __repr__(self) -> str:
         return "<ServiceParameters %s %s>" % (self.method, self.outer_order_no or self.certify_id)
+
+    @property
+    def json(self) -> str:
+        """The JSON text that is sent."""
+        return str(self.hidden.value)
 
     @property
     def repeatable(self) -> bool:

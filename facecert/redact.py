@@ -37,12 +37,27 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class Hidden:
-    """A value that neither repr nor a list of frame variables shows."""
+    """A value that no serialiser shows, neither by repr nor by attributes: a closure holds it."""
 
-    __slots__ = ("value",)
+    __slots__ = ("_read",)
 
     def __init__(self, value: Any) -> None:
         self.value = value
+
+    @property
+    def value(self) -> Any:
+        """The hidden value."""
+        return self._read()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._read = lambda: value
+
+    def __getstate__(self) -> Any:
+        return (self.value,)
+
+    def __setstate__(self, state: Any) -> None:
+        (self.value,) = state
 
     def __repr__(self) -> str:
         return "<%s>" % type(self).__name__
@@ -177,7 +192,8 @@ def _letters_and_digits(text: str) -> str:
 def _decoded(text: str, plain: str) -> Iterator[bytes]:
     """Yield the bytes that a text, or its letters and digits alone, may stand for."""
     yield text.encode("latin-1", "ignore")
-    for run in re.findall("[0-9a-f]{4,}", plain.replace("0x", "")):
+    yield text.encode("cp1252", "ignore")
+    for run in re.findall("[0-9a-f]{4,}", re.sub("0x|u", "", plain)):
         for start in (0, 1):
             yield bytes.fromhex(run[start : len(run) - (len(run) - start) % 2])
     if re.fullmatch("[0-9A-Fa-f-]*", text):

@@ -94,7 +94,27 @@ ECHOES = [
     lambda text: "<b>%s</b>" % text,
     lambda text: "certName=%s" % text,
     str.lower,
+    str.swapcase,
+    lambda text: "".join("\\%03o" % byte for byte in text.encode()),
+    lambda text: "".join("=%02X" % byte for byte in text.encode()),
+    lambda text: "".join("u%04x" % ord(c) for c in text),
+    lambda text: "".join("%%u%04X" % ord(c) for c in text),
+    lambda text: ",".join(str(ord(c)) for c in text),
+    lambda text: text.encode().hex()[::-1],
+    lambda text: "\u202e" + text[::-1],
+    lambda text: ".\n".join(text),
+    lambda text: "".join(chr(0x1D7CE + int(c)) if c.isdigit() else c for c in text),
+    lambda text: text.encode().decode("cp1252", "replace"),
+    lambda text: quote(text.encode("big5", "replace")),
+    lambda text: base64.b64encode(b"certNo=" + text.encode()).decode("ascii")[::-1],
+    lambda text: "".join(reversed(base64.urlsafe_b64encode(text.encode("gbk")).decode())),
 ]
+
+
+@pytest.mark.parametrize("spell", ECHOES)
+@pytest.mark.parametrize("private", [NAME, NUMBER])
+def test_bug_an_echo_in_another_spelling_was_taken_for_an_id(spell, private):
+    assert Private(NAME, NUMBER).shown_name(spell(private), "[A-Za-z0-9._-]{1,64}") is None
 
 
 @pytest.mark.parametrize("spell", ECHOES)

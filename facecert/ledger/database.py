@@ -2,7 +2,6 @@
 
 import os
 import random
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -13,7 +12,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.pool import NullPool
 
 from ..errors import DependencyError, LedgerError, invalid
-from ..redact import empty_frames
+from ..redact import Hidden, guarded
 from .schema import metadata
 
 #: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
@@ -44,8 +43,12 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = _read_url(url)
+        self._hidden_url = Hidden(_read_url(url))
         self._engines: Dict[Any, Engine] = {}
+
+    @property
+    def _url(self) -> URL:
+        return self._hidden_url.value  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         # Without the query, because some drivers take the password there.
@@ -135,9 +138,9 @@ class Database:
                 else:
                     raise
 
+    @guarded  # because the frames of SQLAlchemy and of the driver hold the password
     def _use_once(self, verb: str, work: Callable[[Connection], T]) -> T:
         """Run ``work`` with a connection. With SQLite, one thread at a time does this."""
-        outer = sys.exc_info()[1]
         connection: Optional[Connection] = None
         try:
             try:
@@ -149,8 +152,6 @@ class Database:
             finally:
                 _release(connection)
         except exc.SQLAlchemyError as error:
-            # The frames of SQLAlchemy and of the driver hold the password.
-            empty_frames(error, outer)
             text = str(error.orig).strip() if isinstance(error, exc.DBAPIError) else ""
             reason = text.partition("\n")[0].rstrip(".") or type(error).__name__
             raise _ledger_error(verb, reason) from error
@@ -241,7 +242,8 @@ def _sqlite_path(url: URL) -> Optional[str]:
 
 def _open_engine(url: URL) -> Engine:
     options: Dict[str, Any] = {"pool_pre_ping": True}
-    if _is_sqlite(url):
+    path, is_sqlite = _sqlite_path(url), _is_sqlite(url)
+    if is_sqlite:
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
     elif url.get_backend_name() == "postgresql":
         # A server may have a stricter default, which rejects one of two concurrent writers. MySQL
@@ -254,11 +256,11 @@ def _open_engine(url: URL) -> Engine:
             "The ledger's database needs a driver that is not installed: %s. For PostgreSQL: python"
             " -m pip install psycopg2-binary, with a URL like postgresql+psycopg2://..." % error
         ) from error
-    path = _sqlite_path(url)
+    del url  # because a URL is a tuple, which log handlers may list with its password
     if path is not None:
         _create_file(path)
     _create_tables(engine)
-    if _is_sqlite(url):
+    if is_sqlite:
         # With a write-ahead log, SQLite's readers and its writer do not wait for each other.
         # The mode stays with the file. It cannot be set while another process uses the file.
         with engine.connect() as connection, suppress(exc.OperationalError):

@@ -47,24 +47,29 @@ class Snapshot:
     A part that is missing or not printable ASCII is a CredentialsError.
     """
 
-    __slots__ = ("access_key_id", "access_key_secret", "security_token", "source")
+    __slots__ = ("access_key_id", "private", "source")
 
     def __init__(
         self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None,
         source: Optional[str] = None
     ) -> None:
         self.access_key_id = _printable(access_key_id, "AccessKey id")
-        self.access_key_secret = _printable(access_key_secret, "AccessKey secret")
-        self.security_token = _printable(security_token, "STS token") if security_token else None
+        secret = _printable(access_key_secret, "AccessKey secret")
+        token = _printable(security_token, "STS token") if security_token else None
+        #: The texts that must not be shown: the secret and perhaps the STS token.
+        self.private = Private(secret, token)
         self.source = source
 
     def __repr__(self) -> str:
         return "<Snapshot>"
 
     @property
-    def private(self) -> Private:
-        """The texts that must not be shown."""
-        return Private(self.access_key_secret, self.security_token)
+    def access_key_secret(self) -> str:
+        return str(self.private.value[0])
+
+    @property
+    def security_token(self) -> Optional[str]:
+        return next(iter(self.private.value[1:]), None)
 
 
 class Credentials:

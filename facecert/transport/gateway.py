@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from ..errors import DependencyError, FacecertError
 from ..params import ServiceParameters
+from ..redact import guarded
 from . import answers, retry
 from .credentials import Credentials, Snapshot
 from .http import Form, Http
@@ -82,13 +83,7 @@ class Gateway:
 
         def attempt() -> Tuple[Any, datetime]:
             try:
-                # Signed after the wait, because timestamp and STS token grow old meanwhile.
-                with self._turn():
-                    snapshot = self._credentials.snapshot()
-                    sent_at = self.now()
-                    response = self.http.post(sign(parameters, snapshot))
-                answer = answers.read(response, parameters.private + snapshot.private)
-                return parameters.read(answer, sent_at), sent_at
+                return self._send(parameters)
             except FacecertError as error:
                 error.add_evidence(outer_order_no=parameters.outer_order_no or None)
                 _log.debug("%s failed: %s", repr(parameters), str(error))
@@ -98,6 +93,16 @@ class Gateway:
             attempt, repeatable=parameters.repeatable, attempts=self._attempts,
             sleep=self._sleep, jitter=self._jitter,
         )  # fmt: skip
+
+    @guarded
+    def _send(self, parameters: ServiceParameters) -> Tuple[Any, datetime]:
+        # Signed after the wait, because timestamp and STS token grow old meanwhile.
+        with self._turn():
+            snapshot = self._credentials.snapshot()
+            sent_at = self.now()
+            response = self.http.post(sign(parameters, snapshot))
+        answer = answers.read(response, parameters.private + snapshot.private)
+        return parameters.read(answer, sent_at), sent_at
 
 
 def official_request(service_parameters: str) -> Any:

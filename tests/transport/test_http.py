@@ -1,16 +1,20 @@
 import http.client
+import logging
 import os
 import socket
 import ssl
 import threading
 import time
+import traceback
 
 import pytest
+from canaries import found_in
 from conftest import NAME, NUMBER, run_python
 from servers import DeadAddress, LateServer, RawServer, SilentServer, TunnelProxy
 
-from facecert.errors import BadAnswer, ConnectionFailed, InvalidParameter, NoAnswer
-from facecert.transport import connect, http as transport
+from facecert.errors import BadAnswer, ConnectionFailed, FacecertError, InvalidParameter, NoAnswer
+from facecert.redact import Private, guarded
+from facecert.transport import answers, connect, http as transport
 from facecert.transport.http import Form, Http
 
 FORM = b"a=1"
@@ -38,6 +42,39 @@ def test_a_reply_is_taken_as_it_comes():
     assert head.startswith(b"post / http/1.1\r\n")
     assert b"content-length: 3" in head and b"chunked" not in head
     assert b"cookie" not in head and b"authorization" not in head
+
+
+#: What a peer may do with the request in the head of a response, or in the framing of its body.
+HEADS = [
+    b"%s", b"%s\r\n\r\n", b"HTTP/1.1 200 %s\r\n\r\n", b"HTTP/1.1 %s OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n%s\r\n\r\n{}", b"HTTP/1.1 200 OK\r\n%s: x\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nX: y\r\n %s\r\nmore\r\n: x\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nRetry-After: %s\r\nDate: %s\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Length: %s\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: %s\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n{}",
+    b"HTTP/1.1 200 OK\r\nX: " + b"%s" * 4000 + b"\r\n\r\n{}",
+    b"HTTP/1.1 302 %s\r\nLocation: http://%s/\r\n\r\n%s",
+]  # fmt: skip
+
+
+def test_bug_a_malformed_head_that_repeats_the_request_was_logged(caplog, capfd):
+    """urllib3 logged headers that it could not parse. Nobody logs or raises a text of the peer."""
+    caplog.set_level(logging.DEBUG)
+    echo = ("certName=%s&certNo=%s" % (NAME, NUMBER)).encode("utf-8")
+    for head in HEADS:
+        with RawServer(head.replace(b"%s", echo)) as server:
+            one = Http(server.endpoint, connect_timeout=30, read_timeout=30)
+            with pytest.raises(FacecertError) as caught:
+                answers.read(guarded(one.post)(Form(echo + b"&a=1")), Private(NAME, NUMBER))
+            one.close()
+        report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        shown = "".join(str(frame.locals) for frame in report.stack if frame.filename != __file__)
+        link = caught.value
+        while link is not None:
+            shown, link = shown + repr(link) + str(vars(link)), link.__cause__ or link.__context__
+        assert caught.value.outcome == "unknown" and found_in(shown) == [], head[:80]
+    assert found_in(caplog.text + str(capfd.readouterr())) == []
 
 
 def test_redirects_are_not_followed():

@@ -1,7 +1,10 @@
 """The app's configuration."""
 
+from contextlib import suppress
+
 from django.apps import AppConfig
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 
 
 class FacecertConfig(AppConfig):
@@ -14,7 +17,11 @@ class FacecertConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
+        from . import conf
         from .checks import check_database, check_deployment, check_settings
+
+        with suppress(ImproperlyConfigured):
+            conf.options()  # hides a wrong FACECERT from error reports; the checks report it
 
         checks.register(check_settings, "facecert")
         checks.register(check_deployment, "facecert", deploy=True)

@@ -6,6 +6,7 @@ how many inits are sent on one day of China (UTC+8) at most. The other keys are 
 between the secrets.
 """
 
+import re
 from typing import Any, Dict, Optional
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from django.core.signals import setting_changed
 from django.urls import get_script_prefix, reverse
 
 from ...client import Client
-from ...redact import guarded
+from ...redact import Hidden, guarded
 from ...settings import VARIABLES, check_per_day
 
 #: Key of FACECERT -> argument of Client. The site's model is the ledger.
@@ -40,14 +41,19 @@ def options() -> Dict[str, Any]:
         ImproperlyConfigured: it is not a dict, or has an unknown key.
     """
     given = getattr(settings, "FACECERT", {})
+    given = given.value if isinstance(given, Hidden) else given
+    wrong, known = "", sorted(ARGUMENTS) + ["PER_DAY", "PUBLIC_URL"]
     if not isinstance(given, dict):
-        raise ImproperlyConfigured("FACECERT must be a dict.")
-    known = sorted(ARGUMENTS) + ["PER_DAY", "PUBLIC_URL"]
-    unknown = sorted(str(key) for key in given if key not in known)
-    if unknown:
-        raise ImproperlyConfigured(
-            "FACECERT does not know %s; there are: %s." % (", ".join(unknown), ", ".join(known))
-        )
+        wrong = "FACECERT must be a dict."
+    elif not set(given) <= set(known):
+        # A key with other characters may be an AccessKey in a wrong place.
+        unknown = sorted(str(key) for key in given if key not in known)
+        shown = [key if re.fullmatch("[A-Za-z_]{1,32}", key) else "[withheld]" for key in unknown]
+        wrong = "FACECERT does not know %s; there are: %s." % (", ".join(shown), ", ".join(known))
+    if wrong:
+        # Django's error reports list all settings, and hide values by the known names alone.
+        settings.FACECERT = Hidden(given)
+        raise ImproperlyConfigured(wrong)
     return {key: value for key, value in given.items() if value is not None and value != ""}
 
 
