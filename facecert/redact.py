@@ -41,6 +41,8 @@ class Hidden:
 
     __slots__ = ("_read",)
 
+    _read: Callable[[], Any]
+
     def __init__(self, value: Any) -> None:
         self.value = value
 
