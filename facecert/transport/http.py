@@ -69,7 +69,7 @@ class Http:
         cause: Optional[BaseException] = None
         state = self._state()
         try:
-            connection = state.take() or self._connect(state)
+            connection = state.take() or self._connect()
             connection.send(self._head + str(len(form.value)), form, self._read_timeout)
             response, in_step = connection.receive(self._read_timeout)
             return response
@@ -103,7 +103,8 @@ class Http:
             kept = self._kept = _Kept(key)
         return kept
 
-    def _connect(self, state: "_Kept") -> "_Connection":
+    def _connect(self) -> "_Connection":
+        state = self._state()
         if self._endpoint.startswith("https://") and state.context is None:
             state.context = tls_context()
         return _Connection(open_socket(self._endpoint, state.context, self._connect_timeout))
