@@ -39,16 +39,16 @@ def url(request, tmp_path):
     engine.dispose()
 
 
-#: ``turn(number, client)`` is defined by each test; ``meet()`` returns when all have called it.
+#: Each test defines ``work(number)``; ``meet()`` returns when all have called it.
 SIXTEEN = """
-import multiprocessing, os, sys, time, traceback
+import multiprocessing, os, sys, traceback
 import facecert
 import facecert.ledger.store
 
 # Midnight may come while the test runs.
 facecert.ledger.store._day = lambda moment: "2026-10-01"
 client = facecert.Client.from_environment()
-meet = multiprocessing.Barrier(16).wait
+meet = multiprocessing.Barrier(16, timeout=120).wait
 PERSON = dict(cert_name="a", cert_no="1")
 
 %s
