@@ -12,38 +12,13 @@ import warnings
 from urllib.parse import quote
 
 import pytest
+from canaries import CALLBACK_TOKEN, CANARIES, SECRET, TOKEN, found_in, spellings
 from conftest import NAME, NUMBER
 
 import facecert
 from facecert.crypto.pictures import PictureKey
 from facecert.sandbox import Sandbox
 from facecert.sandbox.faults import FAULTS
-
-SECRET = "canary-secret-4b1f0c"
-TOKEN = "canary-sts-token-9d2e+/="
-CALLBACK_TOKEN = "canary-callback-token-77a1"
-CANARIES = (NAME, NUMBER, SECRET, TOKEN, CALLBACK_TOKEN)
-
-
-def spellings(text):
-    raw = text.encode("utf-8")
-    yield text
-    yield quote(text, safe="")
-    yield quote(quote(text, safe=""), safe="")
-    yield json.dumps(text)[1:-1]
-    for before in range(3):
-        # Base64 without the characters that depend on what stands before and behind.
-        encoded = base64.b64encode(b"x" * before + raw).decode().rstrip("=")
-        yield encoded[before and before + 1 : -2]
-
-
-def found_in(shown):
-    return [
-        (text, spelling)
-        for text in CANARIES
-        for spelling in spellings(text)
-        if spelling in shown or spelling.lower() in shown.lower()
-    ]
 
 
 def test_the_search_finds_what_it_looks_for():
@@ -214,10 +189,11 @@ def test_no_name_stays_on_any_object(sandbox):
         seen, todo = set(), [client]
         while todo:
             thing = todo.pop()
-            if id(thing) in seen or isinstance(thing, (type, types.ModuleType, types.FunctionType)):
+            if id(thing) in seen or isinstance(thing, (type, types.ModuleType)):
                 continue
             seen.add(id(thing))
-            todo += gc.get_referents(thing)
+            is_function = isinstance(thing, types.FunctionType)  # its globals are not looked at
+            todo += (thing.__closure__ or ()) if is_function else gc.get_referents(thing)
             assert not (isinstance(thing, str) and NAME in thing)
             assert not (isinstance(thing, bytes) and NAME.encode() in thing)
     assert len(seen) > 30
@@ -233,6 +209,7 @@ def test_no_name_stays_on_any_object(sandbox):
         lambda: PictureKey.restore("x." + NAME),
         lambda: PictureKey.restore(NAME + ".x"),
         lambda: facecert.query("ab", scene_id="1", enc_token=NAME),
+        lambda: facecert.Callback("ab", True, TOKEN).check([CALLBACK_TOKEN, "short"], "order1"),
     ],
 )
 def test_bug_refused_texts_stayed_in_the_frames(everything_shown, call):

@@ -376,6 +376,31 @@ def test_keys_are_hidden_on_djangos_debug_page(opened):
     assert "sandbox-access-key" not in shown and SECRET not in shown
 
 
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize(
+    "wrong", [{"CREDENTIALS"}, {"CALLBACK_SECERT"}, {"sandbox-access-key-secret"}, list, str]
+)
+def test_bug_a_wrong_facecert_was_mailed_to_the_admins(options, person, wrong, debug):
+    """Django's reports list all settings, and hide values by the names of their keys alone."""
+    from django.test import RequestFactory
+    from django.views.debug import ExceptionReporter
+
+    secret = options["ACCESS_KEY"][1]
+    facecert_ = list(options.items()) if wrong is list else repr(options)
+    if isinstance(wrong, set):
+        facecert_ = dict(options, **{key: [secret, SECRET] for key in wrong})
+    with override_settings(FACECERT=facecert_, DEBUG=debug):
+        for _ in range(2):  # what is hidden is wrong still
+            with pytest.raises(ImproperlyConfigured) as caught:
+                open_verification(**person)
+            # The first frame is this one.
+            info = type(caught.value), caught.value, caught.value.__traceback__.tb_next
+            reporter = ExceptionReporter(RequestFactory().get("/"), *info)
+            page = reporter.get_traceback_text() + reporter.get_traceback_html()
+            assert "FACECERT" in page
+            assert not any(text in page for text in (secret, SECRET, NUMBER))
+
+
 def test_one_receivers_trouble_keeps_no_other_verification_waiting(sandbox, opened, heard):
     other, _ = open_verification(cert_name="李四", cert_no="330103199001011234")
     for row in (opened, other):

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import sys
 import threading
+import traceback
 
 import pytest
 from conftest import run_python
@@ -336,3 +337,15 @@ def test_a_uri_is_left_to_sqlite(tmp_path, monkeypatch):
     ledger.check()
     ledger.close()
     assert (tmp_path / "ledger.db").exists() and not (tmp_path / "file:ledger.db").exists()
+
+
+def test_bug_a_missing_driver_left_the_password_in_the_frames():
+    ledger = Ledger("mysql+nothing://user:canary-password@host/name")
+    with pytest.raises(facecert.DependencyError) as caught:
+        ledger.check()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    frames += [frame for frame, _ in traceback.walk_tb(caught.value.__cause__.__traceback__)]
+    held = [value for frame in frames for value in frame.f_locals.values()]
+    # A URL is a tuple, and crash reporters list what a tuple holds.
+    assert not any(isinstance(one, tuple) and "canary-password" in one for one in held)
+    assert "canary-password" not in repr([list(vars(one.database).values()) for one in [ledger]])
