@@ -360,7 +360,7 @@ def settle(shop):
     from flask.cli import ScriptInfo
 
     command = shop.app.cli.commands["facecert-settle"]
-    return CliRunner().invoke(command, [], obj=ScriptInfo(create_app=lambda *info: shop.app))
+    return CliRunner().invoke(command, [], obj=ScriptInfo(create_app=lambda info=None: shop.app))
 
 
 def test_a_final_row_that_was_told_is_answered_without_a_query(keeping):
