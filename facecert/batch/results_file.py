@@ -48,8 +48,8 @@ class ResultsFile(ContextManager["ResultsFile"]):
     JSONL, or CSV with a header, in UTF-8; mode 0600. A line's fields: ``certify_id`` (null for a
     malformed one); ``passed`` (true, false, or null after an error); ``error`` (its class),
     ``code``, ``message``; ``request_id``; ``retryable`` (true: a resumed run queries the id again);
-    ``asked_at``; ``line`` (of the input). In CSV null is empty, and an apostrophe precedes a text that
-    a spreadsheet would read as a formula.
+    ``asked_at``; ``line`` (of the input). In CSV null is empty, and an apostrophe precedes a text
+    that a spreadsheet would read as a formula.
 
     Args:
         path: ``"-"`` is the standard output.
@@ -132,6 +132,9 @@ class ResultsFile(ContextManager["ResultsFile"]):
 
     def _resume(self, path: str) -> None:
         """Replace the file of an earlier run by one with those of its lines that stay."""
+        if os.path.islink(self.path) and os.lstat(self.path).st_uid != _user():
+            words = "%s is a symbolic link of another user. Name another file." % self.path
+            raise InvalidParameter(words, field="output")
         folder, name = os.path.split(path)
         beside = os.path.join(folder, ".%s.resuming" % name)
         with io.BufferedReader(_opened(path, "rb")) as old:
@@ -233,6 +236,10 @@ class ResultsFile(ContextManager["ResultsFile"]):
             words = "The results cannot be written to %s: %s. Repair the cause and resume."
             reason = error.strerror or type(error).__name__
             raise OutputFailed(words % (self.path, reason)) from error
+
+
+def _user() -> int:
+    return os.geteuid() if hasattr(os, "geteuid") else 0  # Windows says 0 of every file
 
 
 def _opened(path: str, mode: str) -> Any:

@@ -13,9 +13,13 @@ STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_
 
 
 def create_application(
-    sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float]
+    sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float],
+    is_own_host: Callable[[str], bool]
 ) -> Flask:
-    """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
+    """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one).
+
+    ``is_own_host`` tells whether a Host header names this sandbox.
+    """
     # Never used. Without an instance_path Flask 0.12 looks for one and fails below pytest's hook.
     app = Flask(__name__, instance_path="/")
     names = {"FAULTS": FAULTS, "STATES": STATES, "sandbox": sandbox, "state": service.state}
@@ -24,8 +28,15 @@ def create_application(
 
     @app.before_request
     def refuse_foreign_pages() -> Any:
-        origin = request.headers.get("Origin")
-        return abort(403) if origin not in (None, "null", sandbox.endpoint) else None
+        host, origin = request.headers.get("Host"), request.headers.get("Origin")
+        # A foreign page may have a name of its own resolved to this machine (DNS rebinding).
+        own_host = host is None or is_own_host(host)
+        own_page = "%s://%s" % (sandbox.endpoint.partition(":")[0], host)
+        if own_host and origin in (None, sandbox.endpoint, own_page):
+            return None
+        words = "Refused: Host must be localhost, a loopback address or a name in the sandbox's"
+        words += " certificate; Origin must be the same.\n"
+        return Response(words, 403, content_type="text/plain; charset=utf-8")
 
     @app.route("/", methods=["GET", "POST", "PUT"])
     def front() -> Any:

@@ -53,7 +53,9 @@ class Sandbox:
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries
         self._service.submitted = self._caller.call
-        application = create_application(self, self._exchange, self._service, clock)
+        application = create_application(
+            self, self._exchange, self._service, clock, lambda host: self._listener.is_own(host)
+        )
         self._listener = Listener(application, port, clock, ssl_context)
         #: Opens the listener again after the fault ``refused``.
         self._reopening: Optional[threading.Timer] = None

@@ -149,6 +149,12 @@ def test_a_long_first_line_of_jsonl_is_read(read):
     assert read(line) == read(line, "ids.jsonl") == [(A, None, 1)]
 
 
+def test_bug_a_long_row_of_digits_took_minutes(read):
+    """On Python 3.6, whose int() takes quadratic time."""
+    digits = "9" * 2000000
+    assert read('{"certifyId": %s}\n"%s"' % (digits, A), "ids") == [("", None, 1), (A, None, 2)]
+
+
 def test_repr_shows_no_text():
     assert repr(FileId(NUMBER, None, 7)) == "<FileId line 7>"
 

@@ -417,6 +417,34 @@ def test_ctrl_c_while_it_reads_stops_it_and_what_is_under_way_can_be_had():
     assert {item.certify_id for item in batch} <= set(IDS[:2])
 
 
+def test_bug_a_timeout_in_the_middle_of_a_batch_hung_it():
+    """It raises an Exception, unlike Ctrl-C. Here after an item was taken, before it counted."""
+
+    class Timeout(Exception):
+        pass
+
+    class Struck:
+        def __init__(self, queue):
+            self.queue = queue
+
+        def get(self, **arguments):
+            self.queue.get(**arguments)
+            batch._finished = self.queue
+            raise Timeout
+
+    client = Slow()
+    client.go.set()
+    batch = query_many(IDS[:3], client=client, qps=1000, threads=4)
+    batch._finished = Struck(batch._finished)
+    with pytest.raises(Timeout):
+        next(batch)
+    found = []
+    other = threading.Thread(target=lambda: found.extend(batch), daemon=True)
+    other.start()
+    other.join(60)
+    assert batch.stopped and not other.is_alive() and len(found) <= 2
+
+
 @pytest.mark.long
 def test_real_ctrl_c_while_it_waits(sandbox, open_many):
     """The program catches it, takes what is under way, and ends with a normal exit."""

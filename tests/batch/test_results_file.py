@@ -333,6 +333,64 @@ def test_what_a_killed_resume_left_is_no_hindrance(path):
     assert ids_of(path) == [B, A] and not os.path.exists(beside)
 
 
+FORMULAS = [begin + "cmd|' /C calc'!A0" for begin in ("=", "+", "-", "@", "\t", "\r", " =", "＝")]
+
+
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_bug_a_code_became_a_formula_in_a_spreadsheet(tmp_path, formula):
+    path = str(tmp_path / "results.csv")
+    hostile = facecert.GatewayError(formula, code=formula, request_id=formula)
+    behind = facecert.GatewayError("Words;%s" % formula)
+    fill(path, failure(A, hostile), failure(B, behind), failure(C, LASTING))
+    first, second, third = lines_of(path)
+    assert first["code"] == first["request_id"] == "'" + formula
+    if formula.strip() == formula:  # a message is stored with single blanks
+        assert first["message"].startswith("'%s (RequestId" % formula)
+        assert second["message"].startswith("Words;'")
+    assert third["code"] == "400" and "'" not in "".join(third.values())
+
+
+def test_resume_knows_an_id_that_looks_like_a_formula(tmp_path):
+    path, certify_id = str(tmp_path / "results.csv"), "-" + A[1:]
+    fill(path, answer(certify_id), failure(B, PASSING))
+    with ResultsFile(path, resume=True) as results:
+        assert not results.claim(certify_id) and results.claim(B)
+    assert ids_of(path) == ["'" + certify_id]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="the system has no owners")
+def test_a_link_of_another_user_is_not_followed(path, tmp_path, monkeypatch):
+    real = str(tmp_path / "real")
+    fill(real, failure(A, PASSING), kind="csv" if path.endswith("csv") else "jsonl")
+    os.symlink(real, path)
+    before, me = content(real), os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    with pytest.raises(facecert.InvalidParameter, match="symbolic link of another user"):
+        ResultsFile(path, resume=True)
+    assert content(real) == before
+
+
+def test_bug_a_link_planted_during_a_resume_changed_the_mode_of_its_target(
+    path, tmp_path, monkeypatch
+):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    mine.chmod(0o600)
+    fill(path, failure(A, PASSING), answer(B))
+    os.chmod(path, 0o666)
+    real = ResultsFile._lines_that_stay
+
+    def plant(results, old):
+        yield from real(results, old)
+        beside = os.path.join(os.path.dirname(path), ".%s.resuming" % os.path.basename(path))
+        os.unlink(beside)
+        os.symlink(str(mine), beside)
+
+    monkeypatch.setattr(ResultsFile, "_lines_that_stay", plant)
+    fill(path, resume=True)
+    assert mine.stat().st_mode & 0o777 == 0o600
+
+
 @pytest.mark.long
 def test_a_full_disk_leaves_whole_lines(path):
     """RLIMIT_FSIZE stands in for the full disk: the kernel writes a part of the line, then none."""

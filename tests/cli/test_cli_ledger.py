@@ -75,6 +75,22 @@ def test_export(ledger):
     assert orders(done) == ["unknown"]
 
 
+def test_bug_an_exported_code_became_a_formula_in_a_spreadsheet(ledger):
+    ledger.keep_sent("hostile", scene_id="1000000006", sent_at=FIRST)
+    ledger.keep_opening("hostile", Opening("refused", code="=cmd|' /C calc'!A0", request_id="-1+1"))
+    rows = list(csv.DictReader(io.StringIO(run_cli("ledger", "export").stdout)))
+    row, = [row for row in rows if row["outer_order_no"] == "hostile"]
+    assert (row["code"], row["request_id"]) == ("'=cmd|' /C calc'!A0", "'-1+1")
+    assert row["certify_id"] == "" and row["sent_at"] == "2026-09-30T16:00:00+00:00"
+
+
+def test_bug_a_first_line_of_a_bill_too_long_for_csv_counted_as_a_bug(ledger, tmp_path):
+    bill = tmp_path / "bill.csv"
+    bill.write_text("certifyId," + "a" * 131073)
+    done = run_cli("ledger", "import-bill", str(bill), "--month", "2026-10")
+    assert done.exit_code == 2 and "longer than 131072" in done.stderr
+
+
 def test_unsettled(ledger):
     done = run_cli("ledger", "unsettled")
     assert done.exit_code == 1 and orders(done) == ["left", "unknown"]

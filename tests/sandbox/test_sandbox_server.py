@@ -1,4 +1,7 @@
+import http.client
+import os
 import socket
+import ssl
 import threading
 import time
 from urllib.parse import urlencode
@@ -338,18 +341,54 @@ def test_bug_what_is_no_request_was_answered_without_a_status_line(sandbox):
     assert answer.startswith(b"HTTP/1.1 404") and answer.count(b"HTTP/1.1 400") == 1
 
 
-def test_foreign_pages_may_not_order_anything(sandbox):
-    pool = urllib3.PoolManager()
-    for origin, status in (("https://evil.example", 403), (sandbox.endpoint, 303)):
-        response = pool.request(
-            "POST",
-            sandbox.endpoint + "/faults",
-            body="fault=none",
-            headers={"Origin": origin, "Content-Type": "application/x-www-form-urlencoded"},
-            redirect=False,
-        )
-        assert response.status == status
-    pool.clear()
+def status_of(sandbox, headers, name="localhost"):
+    """Send an order for faults, over TLS where the sandbox has it, and return the status."""
+    port = sandbox._listener.port
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    if sandbox.endpoint.startswith("https://"):
+        context = ssl.create_default_context(cafile=os.environ["ALIBABA_CLOUD_CA_BUNDLE"])
+        plain = socket.create_connection(("127.0.0.1", port), 30)
+        connection.sock = context.wrap_socket(plain, server_hostname=name)
+    try:
+        body = "fault=none"
+        connection.putrequest("POST", "/faults", skip_host=True)
+        connection.putheader("Content-Length", str(len(body)))
+        connection.putheader("Content-Type", "application/x-www-form-urlencoded")
+        for header in headers:
+            connection.putheader(*header)
+        connection.endheaders(body.encode())
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_bug_a_page_without_an_origin_could_order_faults(sandbox):
+    """``null`` is what a sandboxed frame and a file say. A name may be rebound to this machine."""
+    port = sandbox._listener.port
+    for host in ("127.0.0.1", "localhost", "127.5.6.7", "[::1]", "LOCALHOST"):
+        assert status_of(sandbox, [("Host", "%s:%d" % (host, port))]) == 303
+    assert status_of(sandbox, []) == 303
+    for host in ("evil.example", "localhost.evil.example", "8.8.8.8", "gateway.test", "[", "\xff"):
+        assert status_of(sandbox, [("Host", "%s:%d" % (host, port))]) == 403
+        assert status_of(sandbox, [("Host", host)]) == 403
+    for own in ("127.0.0.1:%d" % port, "localhost:%d" % port):
+        assert status_of(sandbox, [("Host", own), ("Origin", "http://" + own)]) == 303
+        foreign = ("null", "https://evil.example", "https://" + own, "http://localhost:1")
+        for origin in foreign:
+            assert status_of(sandbox, [("Host", own), ("Origin", origin)]) == 403
+
+
+def test_names_in_the_certificate_are_not_foreign(tls_sandbox):
+    port = tls_sandbox._listener.port
+    for host, status in (
+        ("gateway.test", 303), ("localhost", 303), ("127.0.0.1", 303), ("evil.example", 403),
+        ("other.gateway.test", 403), ("8.8.8.8", 403), ("gateway.test", 303),
+    ):
+        address = "%s:%d" % (host, port)
+        assert status_of(tls_sandbox, [("Host", address)]) == status, host
+        origin = ("Origin", "https://" + address)
+        assert status_of(tls_sandbox, [("Host", address), origin]) == status, host
+    assert status_of(tls_sandbox, [("Host", "gateway.test"), ("Origin", "null")]) == 403
 
 
 @pytest.mark.parametrize("seconds", ["inf", "nan", "-1", "1e300"])

@@ -29,6 +29,7 @@ app.conf.update(
     task_default_queue=serializer,
 )
 
+
 def error_classes():
     """Return every error class below ``facecert``, by its name with its module."""
     for module in pkgutil.walk_packages(facecert.__path__, "facecert."):
