@@ -325,8 +325,8 @@ def test_bug_a_forged_callback_left_its_id_when_the_client_could_not_be_made(
     )
     forged = {"certifyId": "cd" * 16, "passed": "T"}
     with override_settings(FACECERT=dict(options, ACCESS_KEY=object())):
-        assert deliver("mine", forged).status_code == 403
-        assert deliver("mine", dict(forged, CallbackToken="x" * 27)).status_code == 403
+        assert deliver("mine", forged).status_code == 503
+        assert deliver("mine", dict(forged, CallbackToken="x" * 27)).status_code == 503
     mine.refresh_from_db()
     assert mine.certify_id is None and heard == []
 

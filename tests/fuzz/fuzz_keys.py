@@ -250,12 +250,14 @@ _variables = {
                           "https://user:word@host", "https://xn--a", "https://[1:2]"],
     "FACECERT_ENCRYPT": ["1", "off", "TRUE", "2", "ｔrue"],
     "FACECERT_SM2_PUBLIC_KEY": _forms,
-    "FACECERT_CALLBACK_SECRET": ["a secret of sixteen", "\udcff" * 16],
+    "FACECERT_CALLBACK_SECRET": ["a-secret-of-sixteen", "one-secret-of-two another-one-of-it",
+                                 "\udcff" * 16],
     "FACECERT_CONNECT_TIMEOUT": ["5", "0.5", "nan", "1e999", "1_0", "-0", "601", "٣", "0x10"],
     "FACECERT_READ_TIMEOUT": ["10", "Infinity", "1e-400", "9" * 5000],
     "FACECERT_ATTEMPTS": ["3", "11", "٣", "+1", "1_0", "9" * 5000],
     "FACECERT_LEDGER": ["ledger.db", "postgresql+psycopg2://user:word@host/x", "sqlite://", "://",
                         "a://b:c:d", "sqlite:///:memory:", "mysql://[::1"],
+    "FACECERT_PER_DAY": ["500", "0", "1000000001", "٣", "+1", "9" * 5000],
 }  # fmt: skip
 _environments = quiet(
     st.sampled_from(sorted(_variables)).flatmap(
@@ -291,8 +293,9 @@ def judge_settings(environ):
     try:
         Client(credentials=("id", "secret"), **arguments)
     except InvalidParameter as error:
-        argument = error.field if error.field == "ledger" else "callback_secret"
-        refused(error, environ["FACECERT_" + argument.upper()], argument)
+        # The others are refused when they are read.
+        given = environ["FACECERT_" + error.field.upper()]
+        refused(error, given, "ledger", "per_day", "callback_secret")
         return "read, no Client"
     return "read"
 

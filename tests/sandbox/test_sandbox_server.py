@@ -168,10 +168,11 @@ def test_a_refusing_sandbox_opens_again_by_itself_on_the_same_port(sandbox, clie
     assert len(sandbox.requests) == 1 and sandbox.endpoint == endpoint
 
 
-def test_slow_answers_come_after_their_time(sandbox, client, person):
+def test_slow_answers_come_after_their_time(sandbox, person):
     sandbox.fail("slow", seconds=0.15)
     start = time.monotonic()
-    client.init(**person)
+    with sandbox.client() as client:
+        client.init(**person)
     assert 0.15 <= time.monotonic() - start < 5
 
 
