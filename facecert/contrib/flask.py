@@ -126,13 +126,15 @@ class _State:
         self._arguments = Hidden(_client_arguments(config))
         self._public_url = _public_url(config.get("FACECERT_PUBLIC_URL"))
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
-        self._client: Dict[str, Client] = {}
+        self._client: Optional[Client] = None
 
     def client(self) -> Client:
-        if not self._client:
-            # No lock, because a timeout's signal could leave it held; setdefault is atomic.
-            self._client.setdefault("", Client(**self._arguments.value))
-        return self._client[""]
+        # Without a lock, because one of before a patch by gevent or eventlet would stop all
+        # greenlets. Two threads at once may make two clients, of which one stays.
+        if self._client is None:
+            fresh = Client(**self._arguments.value)
+            self._client = self._client or fresh
+        return self._client
 
     def callback_url(self) -> str:
         base = self._public_url or request.url_root.rstrip("/")

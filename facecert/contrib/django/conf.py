@@ -28,8 +28,7 @@ ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides thi
 #: Stands for the order number, because the URL's pattern does not match "{order}".
 _STAND_IN = "facecertStandsInForTheOrder"
 
-#: Holds the client once it is made. No lock, because a timeout's signal could leave it held.
-_made: Dict[str, Client] = {}
+_client: Optional[Client] = None
 
 
 @guarded
@@ -59,12 +58,14 @@ def client() -> Client:
         ImproperlyConfigured: see ``options``.
         InvalidParameter: a setting breaks a rule of ``Client``; ``field`` names it.
     """
-    made = _made  # before the settings are read, because _forget replaces it
-    if not made:
+    global _client
+    # Without a lock, because one of before a patch by gevent or eventlet would stop all greenlets.
+    current = _client
+    if current is None:
         given = options()
-        arguments = {ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS}
-        made.setdefault("", Client(**arguments))  # atomic: all threads share the first one
-    return made[""]
+        fresh = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
+        current = _client = _client or fresh
+    return current
 
 
 @guarded
@@ -92,11 +93,11 @@ def callback_url() -> Optional[str]:
 
 
 def _forget(setting: str = "", **_: Any) -> None:
-    global _made
+    global _client
     if setting == "FACECERT":
-        old, _made = _made, {}
-        for client in old.values():
-            client.close()
+        old, _client = _client, None
+        if old is not None:
+            old.close()
 
 
 setting_changed.connect(_forget, dispatch_uid="facecert")
