@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, ContextManager, Iterable, Iterator, Optional, Tuple
 
 from ..errors import InvalidParameter, OutputFailed, invalid
+from ..redact import UNPRINTABLE
 from .many import BatchItem, is_hopeless
 
 try:
@@ -31,15 +32,19 @@ _LONGEST_LINE = 64 * 1024
 
 #: What begins a formula of a spreadsheet, at the start of a cell or behind a semicolon, because
 #: some spreadsheets separate the cells there.
-_FORMULA = "(^|;)(?= *[=+@\t\r\n＝＋－＠-])"
+_FORMULA = "(^|;)(?= *[=+@＝＋－＠-])"
 
 
 def csv_line(values: Iterable[Any]) -> str:
-    """Return a line of CSV. An apostrophe keeps spreadsheets from reading a text as a formula."""
-    cells = [re.sub(_FORMULA, r"\1'", one) if isinstance(one, str) else one for one in values]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    """Return one line of CSV. Control characters become blanks, because some would end the line.
+
+    An apostrophe keeps spreadsheets from reading a text as a formula.
+    """
+    texts = [re.sub(UNPRINTABLE, " ", one) if isinstance(one, str) else one for one in values]
+    cells = [re.sub(_FORMULA, r"\1'", one) if isinstance(one, str) else one for one in texts]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 class ResultsFile(ContextManager["ResultsFile"]):
