@@ -71,7 +71,7 @@ class Watch(logging.Handler):
         self.shown, self.records, self.errors, self.scenario = [], 0, 0, ""
 
     def emit(self, record):
-        if record.thread == self.thread and record.name.split(".")[0] not in QUIET:
+        if record.thread == self.thread and not record.name.startswith(QUIET):
             self.records += 1
             self.logged(record)
 
@@ -94,8 +94,9 @@ class Watch(logging.Handler):
         """Show an error."""
 
 
-#: Loggers of the watchers themselves and of the sandbox's server.
-QUIET = ("werkzeug", "elasticapm", "sentry_sdk", "asyncio")
+#: Loggers of the sandbox's server and of the watchers themselves. Django's debug page, for one,
+#: logs each variable that its template does not find, with a traceback.
+QUIET = ("werkzeug", "elasticapm", "sentry_sdk", "asyncio", "django.template")
 
 
 class LiveStack(Watch):
@@ -344,7 +345,7 @@ class Noisy(BaseLedger):
     def _log(self, *args, **kwargs):
         logging.getLogger("app").exception("the ledger")
 
-    keep_sent = keep_opening = keep_answer = _log
+    keep_sent = keep_opening = keep_claim = keep_answer = _log
 
 
 class Source:
@@ -544,7 +545,7 @@ def ledger_trouble(sandbox, attempt, tmp_path):
             attempt(lambda: client.init(**person(**urls())))
         attempt(lambda: client.init(**person(**urls())))  # the table is gone
         client.close()
-        ledger.close()
+        attempt(ledger.close)
     (tmp_path / "broken.sqlite").write_bytes(b"no database" * 1000)
     client = sandbox.client(credentials=KEY, ledger=str(tmp_path / "broken.sqlite"), **secret())
     attempt(lambda: client.init(**person(**urls())))
