@@ -707,7 +707,7 @@ def site(sandbox, attempt, tmp_path):
             attempt(lambda: open_verification(**person()))
             attempt(conf.client)
             attempt(conf.callback_url)
-            attempt(conf.callback_secrets)
+            attempt(lambda: conf.client().read_callback(callback("ab" * 16), ORDER))
             attempt(lambda: run_checks())
             attempt(lambda: view(RequestFactory().post("/", callback("ab" * 16)), ORDER))
     with override_settings(FACECERT=options()):

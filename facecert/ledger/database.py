@@ -241,31 +241,38 @@ def _sqlite_path(url: URL) -> Optional[str]:
 
 
 def _open_engine(url: URL) -> Engine:
-    options: Dict[str, Any] = {"pool_pre_ping": True}
-    path, is_sqlite = _sqlite_path(url), _is_sqlite(url)
-    if is_sqlite:
+    engine = _make_engine(url)
+    del url  # because a URL is a tuple, which log handlers may list with its password
+    path = _sqlite_path(engine.url)
+    if path is not None:
+        _create_file(path)
+    _create_tables(engine)
+    if engine.name == "sqlite":
+        # With a write-ahead log, SQLite's readers and its writer do not wait for each other.
+        # The mode stays with the file. It cannot be set while another process uses the file.
+        with engine.connect() as connection, suppress(exc.OperationalError):
+            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+    return engine
+
+
+def _make_engine(url: URL) -> Engine:
+    # SQLAlchemy shows the query of a URL, so a password in there is passed on beside the URL.
+    secret = {name: value for name, value in url.query.items() if "pass" in name}
+    query = {name: value for name, value in url.query.items() if name not in secret}
+    options: Dict[str, Any] = {"pool_pre_ping": True, "connect_args": secret}
+    if _is_sqlite(url):
         options = {"poolclass": NullPool, "connect_args": {"timeout": LONGEST_LOCK}}
     elif url.get_backend_name() == "postgresql":
         # A server may have a stricter default, which rejects one of two concurrent writers. MySQL
         # keeps its own level: with binlog_format=STATEMENT, READ COMMITTED makes writes fail.
         options["isolation_level"] = "READ COMMITTED"
     try:
-        engine = create_engine(url, **options)
+        return create_engine(url.set(query=query), **options)
     except (ImportError, exc.NoSuchModuleError) as error:
         raise DependencyError(
             "The ledger's database needs a driver that is not installed: %s. For PostgreSQL: python"
             " -m pip install psycopg2-binary, with a URL like postgresql+psycopg2://..." % error
         ) from error
-    del url  # because a URL is a tuple, which log handlers may list with its password
-    if path is not None:
-        _create_file(path)
-    _create_tables(engine)
-    if is_sqlite:
-        # With a write-ahead log, SQLite's readers and its writer do not wait for each other.
-        # The mode stays with the file. It cannot be set while another process uses the file.
-        with engine.connect() as connection, suppress(exc.OperationalError):
-            connection.exec_driver_sql("PRAGMA journal_mode=WAL")
-    return engine
 
 
 def _create_file(path: str) -> None:
