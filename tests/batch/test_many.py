@@ -427,8 +427,8 @@ def test_bug_a_timeout_in_the_middle_of_a_batch_hung_it():
         def __init__(self, queue):
             self.queue = queue
 
-        def get(self, **arguments):
-            self.queue.get(**arguments)
+        def get(self, *arguments):
+            self.queue.get(*arguments)
             batch._finished = self.queue
             raise Timeout
 

@@ -239,7 +239,7 @@ def test_bug_a_timeout_at_any_step_left_the_lock_held():
         other.join(30)
         assert taken == [True], step
         step += 1
-    assert step > 20
+    assert step > 10
 
 
 @pytest.mark.parametrize("qps", [0.001, 1000, 1, 2.5])
