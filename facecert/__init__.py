@@ -5,7 +5,7 @@ import logging
 from ._version import __version__  # noqa: F401
 from .callback import Callback, parse_callback
 from .client import Client
-from .default import confirm, init, query
+from .default import confirm, init, query, wait
 from .errors import (
     BadAnswer, BudgetSpent, CallbackError, ClockSkew, ConnectionFailed, CredentialsError,
     DependencyError, FacecertError, GatewayError, InvalidParameter, LedgerError, NoAnswer,
@@ -21,7 +21,7 @@ __all__ = [
     "ConnectionFailed", "CredentialsError", "DependencyError", "FacecertError", "GatewayError",
     "InitResult", "InvalidParameter", "LedgerError", "NoAnswer", "QueryResult", "ServiceError",
     "SignatureError", "Throttled", "alipay_link", "confirm", "encrypt", "init", "init_request",
-    "parse_callback", "query", "query_request", "read_init", "read_query",
+    "parse_callback", "query", "query_request", "read_init", "read_query", "wait",
 ]  # fmt: skip
 
 logging.getLogger(__name__).addHandler(logging.NullHandler())

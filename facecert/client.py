@@ -2,18 +2,22 @@
 
 import copy
 import os
-from typing import Any, Mapping, Optional, Union
+from datetime import datetime, timedelta
+from typing import Any, Callable, Mapping, Optional, Union
 
 from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .crypto.sm2 import PublicKey
-from .errors import DependencyError, invalid
+from .errors import DependencyError, FacecertError, invalid
 from .identity import person
 from .lifecycle import BaseLedger
 from .links import DEFAULT_ENDPOINT
 from .redact import Private, guarded
 from .results import InitResult, QueryResult
 from .transport.retry import Pace
+
+#: Seconds between two queries of ``wait``: the first pause, its growth, the longest pause.
+FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 2.0, 1.5, 15.0
 
 
 class Client:
@@ -169,6 +173,66 @@ class Client:
         )
         del enc_token, extra
         return self._query(parameters)
+
+    @guarded
+    def wait(
+        self, certify_id: str, *, seconds: Optional[float] = None,
+        expires_at: Optional[datetime] = None, scene_id: Optional[str] = None,
+        report: Callable[[Union[QueryResult, FacecertError]], Any] = lambda news: None
+    ) -> Optional[QueryResult]:
+        """Query until the result is final, with pauses that grow from 2 to 15 seconds.
+
+        "Not passed" is final 5 minutes after ``expires_at``, or when the ledger has ``failed``
+        from a genuine callback. The thread is blocked meanwhile: this is for scripts.
+
+        Args:
+            certify_id: as ``init`` returned it.
+            seconds: the caller's limit, 0 or more; then one last query is sent. None: no limit.
+            expires_at: as ``init`` returned it; a later time than 30 minutes from now counts as
+                that. None: as the ledger has it, or 30 minutes from now.
+            scene_id: the scene used at ``init``, if it is not the client's.
+            report: called with every result, and with every error after which the wait goes on.
+
+        Returns:
+            The final result; None when the limit came first.
+
+        Raises:
+            InvalidParameter: nothing was sent; ``field`` names the argument.
+            FacecertError: an error that is not ``retryable``, or that of the last query.
+        """
+        params.check_certify_id(certify_id)
+        if seconds is not None and not (isinstance(seconds, (int, float)) and seconds >= 0):
+            raise invalid("seconds", "must be a number of seconds, 0 or more, or None")
+        if expires_at is not None and getattr(expires_at, "tzinfo", None) is None:
+            raise invalid("expires_at", "must be a datetime with a time zone, as init returned it")
+        # A ledger of the user's own class may lack ``find``.
+        find = getattr(self.ledger, "find", lambda certify_id: None)
+        now, row = self._gateway.now(), find(certify_id)
+        latest = now + lifecycle.LIFETIME
+        expires_at = min(expires_at or getattr(row, "expires_at", latest), latest)
+        end = expires_at + lifecycle.GRACE
+        if seconds is not None:
+            end = min(end, now + timedelta(seconds=min(seconds, 3600)))
+        pause = FIRST_PAUSE
+        while True:
+            asked_at, wait = self._gateway.now(), pause
+            try:
+                result = self.query(certify_id, scene_id=scene_id)
+                report(result)
+                state = getattr(find(certify_id), "state", lifecycle.OPENED)
+                state = lifecycle.decide(state, result, asked_at=asked_at, expires_at=expires_at)
+                if result.passed or state == lifecycle.FAILED:
+                    return result
+                if asked_at >= end:
+                    return None
+            except FacecertError as error:
+                if asked_at >= end or not error.retryable:
+                    raise
+                report(error)
+                wait = max(wait, error.retry_after or 0.0)
+            left = (end - self._gateway.now()).total_seconds()
+            self._gateway.sleep(max(0.0, min(wait, left)))
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
 
     @guarded
     def confirm(

@@ -1,4 +1,4 @@
-"""``init()``, ``query()`` and ``confirm()`` on a client that all of the process shares."""
+"""``init()``, ``query()``, ``wait()`` and ``confirm()`` on a client that the process shares."""
 
 import os
 from typing import Any
@@ -25,8 +25,9 @@ class _DefaultClient(Client):
         raise AttributeError(name)
 
 
-#: The client to which ``facecert.init``, ``query`` and ``confirm`` belong.
+#: The client to which ``facecert.init``, ``query`` and so on belong.
 default_client = _DefaultClient()
 init = default_client.init
 query = default_client.query
+wait = default_client.wait
 confirm = default_client.confirm

@@ -393,3 +393,128 @@ def test_the_callers_own_exception_keeps_its_traceback(client, sandbox, person):
         with pytest.raises(facecert.ServiceError):
             client.init(**person)
         assert outer.__traceback__ is not None
+
+
+class Waiting:
+    """A client whose queries take these steps and then go on as ``False``; no time goes by."""
+
+    def __init__(self, *steps, ledger=None):
+        self.steps, self.pauses, self.reported, self.scenes = list(steps), [], [], []
+        self.start = self.now = datetime(2030, 1, 1, tzinfo=timezone.utc)
+        self.client = facecert.Client("1", credentials=("i", "s"), ledger=ledger)
+        self.client._gateway.now = lambda: self.now
+        self.client._gateway._sleep = self.sleep
+        self.client.query = self.query
+
+    def sleep(self, seconds):
+        self.pauses.append(seconds)
+        self.now += timedelta(seconds=seconds)
+
+    def query(self, certify_id, scene_id=None):
+        self.scenes.append(scene_id)
+        step = self.steps.pop(0) if self.steps else False
+        if isinstance(step, Exception):
+            raise step
+        return facecert.QueryResult(step, certify_id)
+
+    def wait(self, **arguments):
+        return self.client.wait("ab" * 16, report=self.reported.append, **arguments)
+
+
+def test_wait_pauses_longer_and_longer_and_ends_with_a_pass():
+    waiting = Waiting(*[False] * 8 + [True])
+    assert waiting.wait(scene_id="2").passed and waiting.scenes == ["2"] * 9
+    assert waiting.pauses == [2, 3, 4.5, 6.75, 10.125, 15, 15, 15]
+    assert [result.passed for result in waiting.reported] == [False] * 8 + [True]
+
+
+@pytest.mark.parametrize("seconds, pauses", [(0, []), (1, [1]), (6.5, [2, 3, 1.5])])
+def test_wait_sends_the_last_query_when_the_limit_is_over(seconds, pauses):
+    waiting = Waiting()
+    assert waiting.wait(seconds=seconds) is None and waiting.pauses == pauses
+    waiting = Waiting(*[False] * len(pauses) + [True])
+    assert waiting.wait(seconds=seconds).passed
+
+
+@pytest.mark.parametrize(
+    "expires_in, seconds",
+    [(None, 2100), (600, 900), (0, 300), (-200, 100), (-300, 0), (-9999, 0), (99999, 2100)],
+)
+def test_wait_ends_when_not_passed_is_final(expires_in, seconds):
+    waiting = Waiting()
+    expires_at = None if expires_in is None else waiting.start + timedelta(seconds=expires_in)
+    assert waiting.wait(expires_at=expires_at).passed is False
+    assert sum(waiting.pauses) == seconds
+    waiting = Waiting()
+    assert waiting.wait(expires_at=expires_at, seconds=seconds).passed is False
+    if seconds:
+        assert Waiting().wait(expires_at=expires_at, seconds=seconds - 0.01) is None
+
+
+def test_wait_reports_errors_that_may_pass_and_goes_on():
+    errors = [facecert.NoAnswer(), facecert.Throttled(retry_after=40.0)]
+    waiting = Waiting(*errors, True)
+    assert waiting.wait().passed
+    assert waiting.reported[:2] == errors and waiting.pauses == [2, 40]
+
+
+@pytest.mark.parametrize("error", [facecert.ServiceError(code=400), facecert.CredentialsError()])
+def test_wait_raises_other_errors_at_once(error):
+    waiting = Waiting(False, error, True)
+    with pytest.raises(type(error)) as caught:
+        waiting.wait()
+    assert caught.value is error and waiting.pauses == [2]
+
+
+def test_wait_raises_the_error_of_the_last_query():
+    waiting = Waiting(facecert.NoAnswer(), facecert.ConnectionFailed())
+    with pytest.raises(facecert.ConnectionFailed):
+        waiting.wait(seconds=1)
+    assert len(waiting.reported) == 1
+
+
+@pytest.mark.parametrize("state, pauses", [("failed", []), ("opened", [2, 3, 4.5])])
+def test_wait_believes_the_ledger(state, pauses):
+    class Row:
+        pass
+
+    class Ledger:
+        def find(self, certify_id):
+            return Row
+
+    Row.state, waiting = state, Waiting(ledger=Ledger())
+    Row.expires_at = waiting.start - timedelta(seconds=290.5)
+    assert waiting.wait().passed is False and waiting.pauses == pauses
+    assert waiting.now == min(waiting.now, Row.expires_at + timedelta(minutes=5))
+
+
+@pytest.mark.parametrize(
+    "field, value",
+    [
+        ("certify_id", NUMBER), ("seconds", -1), ("seconds", "9"), ("seconds", float("nan")),
+        ("expires_at", datetime(2030, 1, 1)), ("expires_at", "2030-01-01"),
+    ],
+)  # fmt: skip
+def test_wait_checks_its_arguments_before_a_query(field, value):
+    waiting = Waiting()
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        waiting.client.wait(**dict({"certify_id": "ab"}, **{field: value}))
+    assert caught.value.field == field and waiting.scenes == [] and NUMBER not in str(caught.value)
+
+
+def test_wait_of_the_shared_client(sandbox, monkeypatch, person):
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    client = type(facecert.wait.__self__)()
+    opened = client.init(**person)
+    assert client.wait(opened.certify_id, seconds=0) is None
+    sandbox.complete(opened.certify_id)
+    assert client.wait(opened.certify_id).passed
+    client.close()
+
+
+def test_bug_a_late_patch_of_sleep_was_not_seen_by_retries(monkeypatch):
+    client, pauses = facecert.Client("1", credentials=("i", "s")), []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    client._gateway.sleep(3)
+    assert pauses == [3]

@@ -1,9 +1,13 @@
 """The official request around an app's own AcsClient, against the sandbox."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 
 import pytest
-from conftest import NAME, NUMBER
+from conftest import NAME, NUMBER, ROOT
 
 import facecert
 from facecert.callback import make_token
@@ -92,3 +96,61 @@ def test_only_a_query_may_be_repeated_after_an_unknown_outcome(read, retryable):
     for response in ("<html>", b"", {}, '{"Code": 200}'):
         with pytest.raises(facecert.BadAnswer):
             getattr(facecert, read)(response)
+
+
+MIGRATION = ROOT / "examples" / "from_acs_client"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("script", ["before", "step1", "step2"])
+def test_the_migrated_script_does_what_the_old_one_did(sandbox, script):
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", PYTHONWARNINGS="")
+    environ.update(sandbox.environment)
+    process = subprocess.Popen(
+        [sys.executable, str(MIGRATION / (script + ".py"))], env=environ, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        process.stdin.write(("%s\n%s\n" % (NAME, NUMBER)).encode("utf-8"))
+        process.stdin.flush()
+        said = [process.stdout.readline(), process.stdout.readline().strip().decode("ascii")]
+        sandbox.complete(said[1])
+        said.append(process.communicate(b"\n", timeout=60)[0].decode("utf-8"))
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0 and "passed: True" in said[2], said
+    methods = [request.service_parameters["method"] for request in sandbox.requests]
+    assert methods == ["init", "query"]
+    for request in sandbox.requests:
+        assert ("ServiceParameters" in request.query) is (script == "before")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "script, words",
+    [
+        ("before", "Throttling.User: "),
+        ("step1", "Throttling.User\n"),
+        ("step2", "Throttling.User ("),
+    ],
+)
+def test_the_migrated_script_fails_as_the_old_one_did(sandbox, script, words):
+    sandbox.fail("throttled", times=10)
+    done = subprocess.run(
+        [sys.executable, str(MIGRATION / (script + ".py"))], input=b"a\n1\n",
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+        env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONWARNINGS="", **sandbox.environment),
+    )  # fmt: skip
+    assert done.returncode == 1 and words in done.stderr.decode("utf-8"), done.stderr
+
+
+def test_the_migrations_table_of_errors_is_true():
+    table = re.findall(
+        "^``([A-Za-z.]+)`` +``([A-Za-z]+)``", (MIGRATION / "README.rst").read_text("utf-8"), re.M
+    )
+    assert len(table) == 8
+    for code, kind in table:
+        with pytest.raises(facecert.FacecertError) as caught:
+            facecert.read_query({"Code": code})
+        assert type(caught.value).__name__ == kind, code

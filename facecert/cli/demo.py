@@ -4,16 +4,16 @@ import re
 import secrets
 import time
 from contextlib import closing
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Union
 
 import click
 
 from ..client import Client
+from ..errors import FacecertError
 from ..redact import mask_name, mask_number
-from ..results import InitResult
+from ..results import InitResult, QueryResult
 from . import prompts
 from .options import connect, verbose_option
-from .wait import poll
 
 #: An invented person: the number's last digit is not the checksum of the others.
 DEMO_PERSON = ("张三", "330103199001011234")
@@ -92,14 +92,18 @@ def _demo_live(minutes: float) -> None:
         click.echo("   %s" % opened.certify_url)
         click.echo("   Waiting for a pass. A failure looks like no submission: Ctrl-C ends it.")
         try:
-            poll(
-                lambda: client.query(opened.certify_id), seconds=minutes * 60,
-                decided=lambda answer: answer.passed,
-                report=lambda error: click.echo("   %s: %s" % (type(error).__name__, error)),
+            client.wait(
+                opened.certify_id, seconds=minutes * 60, expires_at=opened.expires_at,
+                report=_show_error,
             )  # fmt: skip
         except KeyboardInterrupt:
             click.echo("   interrupted")
         _show_query(client, opened, 3)
+
+
+def _show_error(news: Union[QueryResult, FacecertError]) -> None:
+    if isinstance(news, FacecertError):
+        click.echo("   %s: %s" % (type(news).__name__, news))
 
 
 def _show_init(client: Client, name: str, number: str, **more: Any) -> InitResult:

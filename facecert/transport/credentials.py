@@ -28,6 +28,9 @@ _QUOTING_LOGGERS = (
     "urllib3.util.retry",
 )  # fmt: skip
 
+#: Loggers that report every run of the job with which the package refreshes a RAM role's token.
+_SCHEDULER_LOGGERS = ("apscheduler.scheduler", "apscheduler.executors.default")
+
 #: Threads that are reading a source. A ``threading.local`` of before a late patch by gevent or
 #: eventlet would be one for all greenlets.
 _hushed_threads: Set[int] = set()
@@ -143,8 +146,8 @@ def _import_chain() -> Any:
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """Drop what this thread logs through the loggers that quote tokens."""
-    for name in _QUOTING_LOGGERS:
+    """Drop what this thread logs through the loggers that quote tokens, or of the scheduler."""
+    for name in _QUOTING_LOGGERS + _SCHEDULER_LOGGERS:
         logging.getLogger(name).addFilter(_may_be_logged)
     thread = threading.get_ident()
     try:
@@ -155,7 +158,11 @@ def _hushed() -> Iterator[None]:
 
 
 def _may_be_logged(record: logging.LogRecord) -> bool:
-    return threading.get_ident() not in _hushed_threads
+    if threading.get_ident() in _hushed_threads:
+        return False
+    # The job runs every minute, in a thread of the scheduler. An app may have jobs of its own.
+    routine = record.name in _SCHEDULER_LOGGERS and record.levelno <= logging.INFO
+    return not (routine and "RamRoleCredentialsProvider" in str(record.args))
 
 
 def _printable(value: Any, what: str) -> str:

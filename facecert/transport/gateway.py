@@ -67,7 +67,8 @@ class Gateway:
         self._credentials = credentials
         self._attempts = attempts
         self.now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-        self._sleep: Callable[[float], None] = time.sleep
+        # ``time.sleep`` is looked up late, because gevent or eventlet may replace it.
+        self._sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds)
         self._jitter = random.SystemRandom().random
         #: Entered for every attempt, retries included; an ExitStack waits for nothing.
         self._turn: Callable[[], ContextManager[Any]] = ExitStack
@@ -77,6 +78,10 @@ class Gateway:
         twin = copy.copy(self)
         twin._turn, twin._sleep = pace.turn, pace.sleep
         return twin
+
+    def sleep(self, seconds: float) -> None:
+        """Wait between two calls; a pace may end the wait with ``Stopped``."""
+        self._sleep(seconds)
 
     def call(self, parameters: ServiceParameters) -> Tuple[Any, datetime]:
         """Return the result of a call, and when its last attempt was sent."""

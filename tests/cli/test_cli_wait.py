@@ -4,105 +4,14 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
 from conftest import ROOT, run_cli
 
 pytest.importorskip("click", reason="the command line is the extra `cli`")
 
-import facecert  # noqa: E402
-from facecert.cli import wait  # noqa: E402
-
-
-class Time:
-    """A clock that its own sleep moves."""
-
-    def __init__(self):
-        self.now = 5000.0
-        self.pauses = []
-
-    def monotonic(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.pauses.append(seconds)
-        self.now += seconds
-
-
-class Answer:
-    def __init__(self, passed):
-        self.passed = passed
-
-
-@pytest.fixture
-def poll(monkeypatch):
-    """Poll a query that takes these steps and then repeats the last one; no time goes by."""
-
-    def poll(steps, seconds, ends_with=False):
-        time, reported, steps = Time(), [], list(steps)
-        monkeypatch.setattr(wait, "time", time)
-
-        def query():
-            step = steps.pop(0) if steps else ends_with
-            if isinstance(step, Exception):
-                raise step
-            return Answer(step)
-
-        def decided(answer):
-            return answer.passed
-
-        try:
-            end = wait.poll(query, seconds=seconds, decided=decided, report=reported.append)
-        except facecert.FacecertError as error:
-            end = error
-        return end, time, reported
-
-    return poll
-
-
-def test_the_pauses_grow_to_fifteen_seconds_and_stop_with_a_pass(poll):
-    end, time, _ = poll([False] * 8 + [True], 2100)
-    assert end.passed
-    assert time.pauses == [2, 3, 4.5, 6.75, 10.125, 15, 15, 15]
-
-
-def test_the_last_question_comes_when_the_time_is_over(poll):
-    end, time, _ = poll([], 100)
-    assert end.passed is False and time.now == 5100 and sum(time.pauses) == 100
-    end, time, _ = poll([False, True], 1)
-    assert end.passed and time.pauses == [1]
-
-
-def test_no_time_is_one_question(poll):
-    end, time, _ = poll([False, True], 0)
-    assert end.passed is False and time.pauses == []
-
-
-def test_failures_that_may_pass_are_reported_and_it_goes_on(poll):
-    failures = [facecert.NoAnswer(), facecert.Throttled(retry_after=40.0)]
-    end, time, reported = poll(failures + [True], 2100)
-    assert end.passed and reported == failures and time.pauses == [2, 40]
-
-
-def test_other_failures_end_it(poll):
-    refused = facecert.ServiceError(code=400)
-    end, time, reported = poll([False, refused, True], 2100)
-    assert end is refused and reported == [] and time.pauses == [2]
-
-
-def test_a_failure_of_the_last_question_is_the_end(poll):
-    end, _, reported = poll([facecert.NoAnswer(), facecert.ConnectionFailed()], 1)
-    assert isinstance(end, facecert.ConnectionFailed) and len(reported) == 1
-
-
-@pytest.mark.parametrize(
-    "expires_in, seconds",
-    [(None, 35 * 60), (600, 900), (0, 300), (-200, 100), (-300, 0), (-9999, 0), (99999, 35 * 60)],
-)
-def test_when_a_not_passed_is_final(expires_in, seconds):
-    now = 1_800_000_000.0
-    expires_at = None if expires_in is None else now + expires_in
-    assert wait.seconds_until_decided(expires_at, now) == seconds
+from facecert.client import Client  # noqa: E402
 
 
 @pytest.fixture
@@ -112,11 +21,17 @@ def certify_id(commands, person):
 
 
 @pytest.fixture
-def no_sleep(monkeypatch):
-    time = Time()
-    monkeypatch.setattr(wait.time, "monotonic", time.monotonic)
-    monkeypatch.setattr(wait.time, "sleep", time.sleep)
-    return time
+def pauses(monkeypatch):
+    """No pause takes time; the gateway's clock moves instead."""
+    pauses = []
+
+    def sleep(gateway, seconds):
+        pauses.append(seconds)
+        before = gateway.now()
+        gateway.now = lambda: before + timedelta(seconds=seconds)
+
+    monkeypatch.setattr("facecert.transport.gateway.Gateway.sleep", sleep)
+    return pauses
 
 
 def test_wait_until_it_passed(commands, certify_id):
@@ -137,16 +52,12 @@ def test_wait_until_it_passed(commands, certify_id):
     ],
     ids=["minutes", "past", "offset", "full"],
 )
-def test_wait_in_vain(commands, certify_id, monkeypatch, arguments, final, words):
-    asked = []
-    monkeypatch.setattr(
-        wait, "poll", lambda ask, **more: asked.append(more["seconds"]) or ask()
-    )
+def test_wait_in_vain(commands, certify_id, monkeypatch, pauses, arguments, final, words):
     done = run_cli("wait", certify_id, *arguments)
     assert done.exit_code == 1
     assert json.loads(done.stdout)["final"] is final
     expected = 6 if "--minutes" in arguments else 0 if arguments else 2100
-    assert asked == [pytest.approx(expected)]
+    assert sum(pauses) == pytest.approx(expected, abs=1)
     from facecert.cli import output
 
     monkeypatch.setattr(output, "is_terminal", lambda stream: True)
@@ -168,23 +79,23 @@ def test_times_that_cannot_be(commands, moment):
     assert done.exit_code == 2 and "--expires-at must" in done.stderr
 
 
-def test_failures_on_the_way_are_shown(commands, certify_id, no_sleep):
+def test_failures_on_the_way_are_shown(commands, certify_id, pauses):
     commands.complete(certify_id)
     commands.fail("throttled", times=2)
     done = run_cli("wait", certify_id, "--json")
     assert done.exit_code == 0 and json.loads(done.stdout)["passed"]
     errors = [json.loads(line) for line in done.stderr.splitlines()]
     assert [(error["error"], error["going_on"]) for error in errors] == [("Throttled", True)] * 2
-    assert no_sleep.pauses == [2, 3]
+    assert pauses == [2, 3]
 
 
 def test_a_person_is_told_how_long_it_may_take(commands, certify_id, on_a_terminal):
     commands.complete(certify_id)
-    assert re.match(r"Querying .* until \d\d:\d\d:\d\d", run_cli("wait", certify_id).stderr)
+    assert re.match("Querying .* for 35 minutes at most", run_cli("wait", certify_id).stderr)
     assert run_cli("wait", certify_id, "--json").stderr == ""
 
 
-def test_failures_on_the_way_in_words(commands, certify_id, no_sleep):
+def test_failures_on_the_way_in_words(commands, certify_id, pauses):
     commands.complete(certify_id)
     commands.fail("throttled")
     done = run_cli("wait", certify_id)
@@ -194,12 +105,12 @@ def test_failures_on_the_way_in_words(commands, certify_id, no_sleep):
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_ctrl_c_says_what_is_known(commands, certify_id, monkeypatch, answered):
-    def interrupted(ask, **more):
+    def interrupted(client, certify_id, report, **more):
         if answered:
-            ask()
+            report(client.query(certify_id))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(wait, "poll", interrupted)
+    monkeypatch.setattr(Client, "wait", interrupted)
     done = run_cli("wait", certify_id)
     assert done.exit_code == 130
     known = json.loads(done.stdout)

@@ -4,12 +4,15 @@
 
 For each interpreter a new virtual environment gets the four packages and what they depend on. A
 new folder gets the core and a script. The script opens a verification, queries it, encrypts with
-SM2, confirms a callback, and asks for a ledger, whose folder was not copied. The gateway is a
-sandbox in the interpreter that runs this program (with ``facecert[sandbox]``), because Flask is
-not among the four. The exit status is 1 when something fails.
+SM2, confirms a callback, and asks for a ledger, whose folder was not copied. Then it runs again,
+with the core as one zip on PYTHONPATH, without HOME, and where no file can be written. The gateway
+is a sandbox in the interpreter that runs this program (with ``facecert[sandbox]``), because Flask
+is not among the four. For the last interpreter PyInstaller makes one executable of the script.
+The exit status is 1 when something fails.
 """
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -33,16 +36,18 @@ FOUR = [
 
 SCRIPT = '''
 import http.server
+import importlib.util
 import os
 import platform
+import sys
 import threading
 import urllib.request
 
 import facecert
 
-here = os.path.dirname(os.path.abspath(__file__))
-assert os.path.dirname(facecert.__file__) == os.path.join(here, "facecert")
-assert not os.path.exists(os.path.join(here, "facecert", "sandbox"))
+where = getattr(sys, "_MEIPASS", os.environ["WHERE"])  # PyInstaller's folder
+assert os.path.dirname(facecert.__file__) == os.path.join(where, "facecert")
+assert importlib.util.find_spec("facecert.sandbox") is None
 person = {"cert_name": "\\u5f20\\u4e09", "cert_no": "330103199001011234"}
 client = facecert.Client.from_environment()
 
@@ -132,17 +137,42 @@ def copy_core(folder):
     print("the core: %d files, %d bytes" % (len(files), size))
 
 
-def check(python, folder, sandbox):
+def freeze(own, app, environ):
+    """Make one executable of the script and the core, and run it."""
+    run([own, "-m", "pip", "--disable-pip-version-check", "install", "-q", "pyinstaller"])
+    run(
+        [own, "-m", "PyInstaller", "--onefile", "--log-level", "ERROR", "script.py"], cwd=str(app),
+        env=dict(os.environ, PYINSTALLER_CONFIG_DIR=str(app / "cache")),
+    )  # fmt: skip
+    print("as one executable: ", end="")
+    print(run([str(app / "dist" / "script")], env=environ, timeout=120), end="")
+
+
+def check(python, folder, sandbox, executable):
     """Install, copy and run for one interpreter."""
     own = install(python, folder / "venv")
     app = folder / "app"
     copy_core(app)
     (app / "script.py").write_text(SCRIPT, "utf-8")
+    run([own, "-m", "zipfile", "-c", "facecert.zip", "facecert"], cwd=str(app))
     environ = dict(
         sandbox.environment, PATH=os.environ["PATH"], HOME=str(folder), PYTHONIOENCODING="utf-8",
         FACECERT_CALLBACK_SECRET="secret-of-the-script", ALIBABA_CLOUD_ECS_METADATA_DISABLED="1",
+        WHERE=str(app),
     )  # fmt: skip
     print(run([own, "script.py"], cwd=str(app), env=environ, timeout=120), end="")
+    if executable:
+        freeze(own, app, environ)
+    shutil.rmtree(str(app / "facecert"))
+    files = sorted(folder.rglob("*"))
+    del environ["HOME"]
+    environ.update(WHERE=str(app / "facecert.zip"), PYTHONPATH=str(app / "facecert.zip"))
+    print("as a zip, no file written, no HOME: ", end="")
+    print(run(
+        [own, "-B", "script.py"], cwd=str(app), env=environ, timeout=120,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+    ), end="")  # fmt: skip
+    assert sorted(folder.rglob("*")) == files, "the script made a file"
 
 
 def main():
@@ -153,8 +183,8 @@ def main():
     for python in sys.argv[1:]:
         with Sandbox() as sandbox, tempfile.TemporaryDirectory() as folder:
             try:
-                check(python, Path(folder), sandbox)
-            except (subprocess.SubprocessError, OSError) as error:
+                check(python, Path(folder), sandbox, executable=python == sys.argv[-1])
+            except (subprocess.SubprocessError, OSError, AssertionError) as error:
                 print(error)
                 failed.append(python)
     if failed:

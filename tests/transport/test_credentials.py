@@ -350,3 +350,42 @@ def test_a_missing_package_is_named_with_its_repair(monkeypatch):
         Credentials().snapshot()
     assert "pip install" in str(caught.value)
     pickle.dumps(caught.value)
+
+
+@pytest.mark.long
+def test_bug_the_packages_scheduler_filled_the_apps_log():
+    pytest.importorskip("apscheduler", reason="alibabacloud-credentials 1.x brings it")
+    code = (
+        "import gc, logging, threading\n"
+        "from datetime import datetime, timezone\n"
+        "from apscheduler.events import EVENT_JOB_EXECUTED\n"
+        "from apscheduler.schedulers.background import BackgroundScheduler\n"
+        "import facecert\n"
+        "from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider\n"
+        "from facecert.transport.credentials import Credentials\n"
+        "class Source:\n"
+        "    def get_credential(self):\n"
+        "        EcsRamRoleCredentialsProvider(role_name='x')\n"
+        "        raise OSError\n"
+        "logging.basicConfig(level=logging.INFO, format='%(levelname)s %(message)s')\n"
+        "try: Credentials(Source()).snapshot()\n"
+        "except facecert.CredentialsError: pass\n"
+        "[theirs] = [one for one in gc.get_objects() if isinstance(one, BackgroundScheduler)]\n"
+        "own = BackgroundScheduler()\n"
+        "own.start()\n"
+        "[job] = theirs.get_jobs()\n"
+        "for scheduler in (theirs, own):\n"
+        "    done = threading.Event()\n"
+        "    scheduler.add_listener(lambda event: done.set(), EVENT_JOB_EXECUTED)\n"
+        "    now = {'next_run_time': datetime.now(timezone.utc)}\n"
+        "    if scheduler is theirs: job.modify(**now)\n"
+        "    else: own.add_job(gc.isenabled, 'interval', minutes=1, name='of-the-app', **now)\n"
+        "    assert done.wait(60)\n"
+        "logging.getLogger('apscheduler.executors.default').warning('missed: %s', job)\n"
+        "logging.disable()\n"  # for what the schedulers log at the interpreter's exit
+    )
+    env = {"ALIBABA_CLOUD_ECS_METADATA_DISABLED": "false"}
+    lines = run_python(code, env=env, check=False).splitlines()
+    assert [line.split()[1] for line in lines[:-1]] == ["Scheduler", "Added", "Running", "Job"]
+    assert all("of-the-app" in line for line in lines[1:-1])
+    assert lines[-1].startswith("WARNING missed: EcsRamRole")
