@@ -88,6 +88,7 @@ class FaceCert:
             InvalidParameter: a setting is missing or breaks a rule; ``field`` is its name.
             CredentialsError: ``FACECERT_CREDENTIALS`` has an unknown type.
         """
+        Credentials(app.config.get("FACECERT_CREDENTIALS"))  # refuses a wrong type
         state = _State(app.config)
         endpoint = os.environ.get("FACECERT_ENDPOINT", "")
         if endpoint not in ("", app.config.get("FACECERT_ENDPOINT")):
@@ -270,9 +271,7 @@ def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
         check_secrets(arguments.get("callback_secret", ()))
     except InvalidParameter as error:
         raise invalid("FACECERT_CALLBACK_SECRET", "is missing or unusable: %s" % error) from None
-    arguments["credentials"] = config.get("FACECERT_CREDENTIALS")
-    Credentials(arguments["credentials"])  # refuses a wrong type
-    return arguments
+    return dict(arguments, credentials=config.get("FACECERT_CREDENTIALS"))
 
 
 def _path(path: str) -> str:

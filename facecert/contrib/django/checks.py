@@ -31,8 +31,8 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
     """
     found = []
     try:
-        given = conf.arguments()
-        Credentials(given["credentials"])  # refuses a wrong type
+        given = set(conf.arguments())  # without the values, because the URLconf's code runs below
+        Credentials(conf.options().get("ACCESS_KEY"))  # refuses a wrong type
         if "PUBLIC_URL" in conf.options():
             conf.public_url("/")
         conf.callback_url()
@@ -46,7 +46,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
         hint = "The console shows it, e.g. '1000000006'."
         found.append(Warning("FACECERT['SCENE_ID'] is missing.", hint, id="facecert.W001"))
     try:
-        check_secrets(given.get("callback_secret", ""))
+        check_secrets(conf.arguments().get("callback_secret", ""))
     except InvalidParameter:
         message = "FACECERT['CALLBACK_SECRET'] is missing or has less than %d characters."
         hint = (

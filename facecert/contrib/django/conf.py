@@ -80,7 +80,9 @@ def client() -> Client:
     if current is None:
         given = arguments()
         given.pop("per_day", None)
-        fresh = Client(**given)
+        hidden = Hidden(given)
+        del given  # before code of other packages runs
+        fresh = Client(**hidden.take())
         current = _client = _client or fresh
     return current
 
@@ -99,8 +101,7 @@ def callback_url(endpoint: str = "") -> Optional[str]:
     None without ``PUBLIC_URL`` or ``CALLBACK_SECRET``: then no callback comes, and
     ``Verification.refresh`` or ``manage.py facecert_settle`` must query. See ``public_url``.
     """
-    given = options()
-    if "PUBLIC_URL" not in given or "CALLBACK_SECRET" not in given:
+    if not {"PUBLIC_URL", "CALLBACK_SECRET"} <= set(options()):
         return None
     path = str(reverse("facecert:callback", args=[_STAND_IN]))
     return public_url(path, endpoint).replace(_STAND_IN, "{order}")
