@@ -10,7 +10,8 @@ def main() -> None:
     except ImportError as error:
         if getattr(error, "name", None) != "click":
             raise
-        sys.exit("The command line needs click. Install it with: python -m pip install click")
+        words = "The command line needs click 7.0 or later (%s). Install it with:"
+        sys.exit(words % error + ' python -m pip install "click>=7.0"')
     except KeyboardInterrupt:
         sys.exit(130)
     cli(prog_name="facecert")

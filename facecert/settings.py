@@ -43,6 +43,22 @@ def _has_address(url: str) -> bool:
         return False
 
 
+def check_public_url(url: Any, endpoint: str, prefix: str = "FACECERT_") -> str:
+    """Return where the service reaches an app: ``https://host[:port][/path]``, without a last /.
+
+    Plain HTTP is for an app on this machine that has a sandbox as its endpoint.
+    """
+    field = prefix + "PUBLIC_URL"
+    parts = re.fullmatch(r"\s*([^/\s]+://[^/?#\s]+)(/[^?#\s]*)?\s*", str(url))
+    if not parts:
+        raise invalid(field, "must be a host and perhaps a path, e.g. https://shop.example")
+    base = check_endpoint(parts.group(1), field)
+    if base.startswith("http://") and not is_loopback(endpoint):
+        rule = "must begin with https:// because %sENDPOINT is not a sandbox on this machine"
+        raise invalid(field, rule % prefix)
+    return base + (parts.group(2) or "").rstrip("/")
+
+
 def check_seconds(value: float, field: str) -> float:
     """Return a timeout in seconds: more than 0, at most 600."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 600:
@@ -106,15 +122,31 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
 
 
 @guarded
-def from_environment(environ: Mapping[str, str]) -> Dict[str, Any]:
+def from_environment(environ: Mapping[str, Any], prefix: str = "FACECERT_") -> Dict[str, Any]:
     """Return the ``FACECERT_*`` variables as arguments for ``Client``; empty ones count as unset.
+
+    Args:
+        environ: the environment, or an app's settings: texts, numbers, True and False, lists of
+            secrets.
+        prefix: what stands there in place of ``FACECERT_``.
 
     Raises:
         InvalidParameter: a variable breaks a rule; ``field`` is its name.
     """
     arguments = {}
     for variable, (argument, read) in VARIABLES.items():
-        value = environ.get(variable, "").strip()
+        name = prefix + variable[len("FACECERT_") :]
+        value = _text(environ.get(name), name)
         if value:
-            arguments[argument] = read(value, variable)
+            arguments[argument] = read(value, name)
     return arguments
+
+
+def _text(value: Any, field: str) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+        return " ".join(value)
+    if not isinstance(value, (str, int, float)):
+        raise invalid(field, "must be a text, a number, True or False")
+    return str(value).strip()

@@ -42,7 +42,7 @@ HOST = "127.0.0.1"
 KEY = "[A-Za-z0-9_-]{22}"
 ORDER = "[0-9a-f]{20}"
 
-facecert = FaceCert()
+face = FaceCert()
 
 
 def create_app(config=None, clock=time.time):
@@ -63,7 +63,7 @@ def create_app(config=None, clock=time.time):
     proxies = int(app.config.get("SHOP_PROXIES") or 0)
     if proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=0)
-    facecert.init_app(app)
+    face.init_app(app)
     verified.connect(settle, app)
     app.add_url_rule("/", "book", book, methods=["GET", "POST"])
     app.add_url_rule("/orders/<order>", "show", show)
@@ -114,13 +114,12 @@ def book():
 
 def open_verification(order, name, number):
     """Call init, once. Return a page if it failed."""
-    base = current_app.config.get("FACECERT_PUBLIC_URL") or request.url_root
     try:
-        opened = facecert.init(
+        opened = face.init(
             cert_name=name,
             cert_no=number,
             outer_order_no=order.number,
-            return_url=base.rstrip("/") + url_for("show", order=order.number),
+            return_url=face.url_for("show", order=order.number),
         )
     except FacecertError as error:
         current_app.logger.warning("order %s: init failed: %s", order.number, error)
@@ -165,7 +164,7 @@ def state(order):
 def make_up_for_callback(order):
     """Ask, where the platform's few tries may have fallen into an outage."""
     try:
-        answer = facecert.client.query(order.certify_id)
+        answer = face.client.query(order.certify_id)
     except FacecertError as error:
         current_app.logger.warning("order %s: query failed: %s", order.number, error)
         return

@@ -14,6 +14,9 @@ from .._version import __version__
 from ..errors import FacecertError
 from .output import BUG, DONE, INTERRUPTED, SETUP, UNWRITTEN, Misuse, Output
 
+if not hasattr(click.exceptions, "Exit"):
+    raise ImportError("%s is here" % click.__version__, name="click")
+
 #: Command -> the first line of its help. The command is ``cli/<name>.py``, imported when called.
 COMMANDS: Dict[str, str] = {
     "demo": "Show one verification from init to query, step by step.",

@@ -30,6 +30,16 @@ def command(port: int) -> None:
                "and Client.from_environment() read them; Client(...) does not.\n")
     for name, value in sandbox.environment.items():
         click.echo("  export %s=%s" % (name, value))
+    named = {name[len("FACECERT_"):]: value for name, value in sandbox.environment.items()
+             if name.startswith("FACECERT_")}
+    named["CALLBACK_SECRET"] = "sandbox-callback-secret"
+    key = (sandbox.access_key_id, sandbox.access_key_secret)
+    django = dict(named, ACCESS_KEY=key, PUBLIC_URL="http://127.0.0.1:8000")
+    flask = dict(named, CREDENTIALS=key, PUBLIC_URL="http://127.0.0.1:5000")
+    click.echo("\nA Django site and a Flask app take their own settings instead:\n")
+    click.echo("  FACECERT = %r" % django)
+    click.echo("  app.config.update(%s)"
+               % ", ".join("FACECERT_%s=%r" % pair for pair in flask.items()))
     click.echo("\nStop it with Ctrl-C.")
     try:
         threading.Event().wait()

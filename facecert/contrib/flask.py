@@ -27,6 +27,7 @@ unless the endpoint is a sandbox, because the visitor controls the request's ``H
 """
 
 import logging
+import os
 from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -35,13 +36,16 @@ from ..callback import Callback, check_secrets
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
 from ..lifecycle import FINAL, PASSED
-from ..links import is_loopback
+from ..links import DEFAULT_ENDPOINT, is_loopback
 from ..redact import Hidden, guarded
 from ..results import InitResult, QueryResult
+from ..transport.credentials import Credentials
 
 try:
     from blinker import Namespace
-    from flask import Blueprint, Flask, Response, current_app, request
+    from flask import (
+        Blueprint, Flask, Response, current_app, has_request_context, request, url_for
+    )
     from werkzeug.datastructures import MultiDict
 except ImportError as _error:
     raise DependencyError(
@@ -82,8 +86,14 @@ class FaceCert:
 
         Raises:
             InvalidParameter: a setting is missing or breaks a rule; ``field`` is its name.
+            CredentialsError: ``FACECERT_CREDENTIALS`` has an unknown type.
         """
+        Credentials(app.config.get("FACECERT_CREDENTIALS"))  # refuses a wrong type
         state = _State(app.config)
+        endpoint = os.environ.get("FACECERT_ENDPOINT", "")
+        if endpoint not in ("", app.config.get("FACECERT_ENDPOINT")):
+            words = "FACECERT_ENDPOINT in the environment is ignored. Set it in app.config."
+            app.logger.warning(words)
         app.register_blueprint(self.blueprint, url_prefix=state.path)
         app.extensions["facecert"] = state
         app.cli.command("facecert-settle")(self._settle_command)
@@ -93,10 +103,18 @@ class FaceCert:
         """The current app's client, made when it is first used; threads share it."""
         return _state().client()
 
+    def url_for(self, endpoint: str, **values: Any) -> str:
+        """Return a view's URL below ``FACECERT_PUBLIC_URL``, for ``return_url``.
+
+        flask.url_for takes the host from the request instead, and a proxy may change that.
+        """
+        return _state().url(url_for(endpoint, **values)[len(_prefix()) :])
+
     @guarded
     def init(self, **fields: Any) -> InitResult:
         """Open a verification that calls this app back; see ``Client.init``."""
-        fields.setdefault("callback_url", _state().callback_url())
+        if fields.get("callback_url") is None:
+            fields["callback_url"] = _state().callback_url()
         hidden = Hidden(fields)
         del fields  # because log handlers may list this frame during the call
         return self.client.init(**hidden.take())
@@ -185,8 +203,11 @@ class _State:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._arguments = Hidden(_client_arguments(config))
-        self._public_url = _public_url(config.get("FACECERT_PUBLIC_URL"))
-        if not (self._public_url or is_loopback(self._arguments.value.get("endpoint", ""))):
+        self._endpoint: str = self._arguments.value.get("endpoint", DEFAULT_ENDPOINT)
+        self._public_url = config.get("FACECERT_PUBLIC_URL")
+        if self._public_url:
+            self._public_url = settings.check_public_url(self._public_url, self._endpoint)
+        elif not is_loopback(self._endpoint):
             raise invalid("FACECERT_PUBLIC_URL", "is missing, e.g. https://shop.example")
         self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
         self._client: Optional[Client] = None
@@ -200,8 +221,18 @@ class _State:
         return self._client
 
     def callback_url(self) -> str:
-        base = self._public_url or request.url_root.rstrip("/")
-        return base + self.path + "/{order}"
+        return self.url(self.path + "/{order}")
+
+    def url(self, path: str) -> str:
+        """Return the public URL of a path that is without the app's prefix (SCRIPT_NAME)."""
+        base = self._public_url or settings.check_public_url(request.host_url, self._endpoint)
+        # A path in FACECERT_PUBLIC_URL is the prefix already.
+        return base + ("" if urlsplit(base).path else _prefix()) + path
+
+
+def _prefix() -> str:
+    outside = current_app.config.get("APPLICATION_ROOT") or ""  # which url_for takes there
+    return str(request.script_root if has_request_context() else outside).rstrip("/")
 
 
 def _parameters() -> Any:
@@ -235,31 +266,12 @@ def _state() -> _State:
 
 
 def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
-    given = [name for name in settings.VARIABLES if config.get(name) is not None]
-    arguments = settings.from_environment({name: _text(config[name], name) for name in given})
+    arguments = settings.from_environment(config)
     try:
         check_secrets(arguments.get("callback_secret", ()))
     except InvalidParameter as error:
         raise invalid("FACECERT_CALLBACK_SECRET", "is missing or unusable: %s" % error) from None
     return dict(arguments, credentials=config.get("FACECERT_CREDENTIALS"))
-
-
-def _text(value: Any, field: str) -> str:
-    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
-        return " ".join(value)
-    if not isinstance(value, (str, int, float)):
-        raise invalid(field, "must be a text, a number or True")
-    return str(value)
-
-
-def _public_url(url: Optional[str]) -> Optional[str]:
-    if not url:
-        return None
-    scheme, host, path, query, fragment = urlsplit(url)
-    settings.check_endpoint("%s://%s" % (scheme, host), "FACECERT_PUBLIC_URL")
-    if query or fragment:
-        raise invalid("FACECERT_PUBLIC_URL", "must end before any ? or #")
-    return url.rstrip("/")
 
 
 def _path(path: str) -> str:

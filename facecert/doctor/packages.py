@@ -10,7 +10,7 @@ import pathlib
 import re
 import sys
 import warnings
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, List, Optional
 
 from .._version import __version__
 from .finding import OK, PROBLEM, WARNING, Case, Finding
@@ -28,6 +28,12 @@ NEEDED = {
 EXTRAS = {
     "click": "cli", "tqdm": "cli", "segno": "cli", "flask": "sandbox", "blinker": "flask",
     "SQLAlchemy": "ledger", "Django": "django", "cryptography": "pictures",
+}  # fmt: skip
+
+#: Distribution -> the oldest release that works, as in setup.cfg.
+OLDEST = {
+    "aliyun-python-sdk-core-v3": "2.8.2", "alibabacloud-credentials": "0.0.4", "click": "7.0",
+    "flask": "0.12", "SQLAlchemy": "1.4", "Django": "1.11",
 }  # fmt: skip
 
 #: The modules that sign; facecert uses nothing else of ``aliyunsdkcore``.
@@ -57,6 +63,13 @@ def check_packages(case: Case) -> Iterator[Finding]:
     if without:
         words += " Not installed, for extras only: %s." % ", ".join(without)
     yield Finding("packages", OK, words)
+    for name, oldest in OLDEST.items():
+        found = versions[name]
+        if found and _numbers(found) < _numbers(oldest):
+            words = "%s %s is too old: facecert needs %s or later" % (name, found, oldest)
+            words += " for its extra %s." % EXTRAS[name] if name in EXTRAS else "."
+            verdict = WARNING if name in EXTRAS else PROBLEM
+            yield Finding("packages", verdict, words, '%s"%s>=%s"' % (_INSTALL, name, oldest))
     missing = [name for name, module in NEEDED.items() if not versions[name] and not _file(module)]
     if missing:
         words = "Missing: %s. facecert needs them for every call."
@@ -117,6 +130,12 @@ def _file(module: str) -> Optional[str]:
     except ValueError:  # sys.modules holds something else under this name
         return None
     return spec.origin if spec and spec.has_location else None
+
+
+def _numbers(version: str) -> List[int]:
+    """Return the numbers of a release for a comparison; 7, 7.0 and 7.0.0 are equal."""
+    release = re.sub(r"[^0-9.].*", "", version)
+    return [int(part) for part in re.sub(r"(\.0)*\.?$", "", release).split(".") if part]
 
 
 def _version(distribution: str) -> Optional[str]:

@@ -1,19 +1,24 @@
 """The ledger's tables. They hold no personal data."""
 
+import sys
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, Optional
 
 from ..errors import DependencyError
 
 try:
+    from sqlalchemy.engine import URL  # noqa: F401  because SQLAlchemy 1.3 has none
     from sqlalchemy import Column, DateTime, Index, Integer, MetaData, String, Table
     from sqlalchemy.dialects import mysql
     from sqlalchemy.types import TypeDecorator
 except ImportError as error:
-    raise DependencyError(
-        "The ledger needs SQLAlchemy 1.4 or later. Install it with:"
-        ' python -m pip install "SQLAlchemy>=1.4"'
-    ) from error
+    words = "The ledger needs SQLAlchemy 1.4 or later. Install it with:"
+    words += ' python -m pip install "SQLAlchemy>=1.4"'
+    found = getattr(sys.modules.get("sqlalchemy"), "__version__", None)
+    if found:
+        words = "SQLAlchemy %s is too old for the ledger, which needs 1.4 or later." % found
+        words += " Use the Django model or a second environment."
+    raise DependencyError(words) from error
 
 
 def _or_in_mysql(plain: Any, exact: Any) -> Any:

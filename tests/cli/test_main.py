@@ -240,12 +240,22 @@ def test_verbose_shows_our_log_and_nobody_elses(commands):
 
 
 def test_without_click_it_says_what_to_install(tmp_path):
-    (tmp_path / "click.py").write_text("raise ImportError('no click', name='click')\n")
+    said = said_beside(tmp_path, "raise ImportError('no click', name='click')\n")
+    assert 'pip install "click>=7.0"' in said and "Traceback" not in said
+
+
+def test_bug_click_6_7_gave_two_tracebacks(tmp_path):
+    had = "__version__ = '6.7'\nclass exceptions: pass\nclass UsageError(Exception): pass\n"
+    said = said_beside(tmp_path, had)
+    assert "needs click 7.0 or later (6.7 is here)" in said and "Traceback" not in said
+
+
+def said_beside(tmp_path, click_module):
+    (tmp_path / "click.py").write_text(click_module)
     path = "%s%s%s" % (tmp_path, os.pathsep, ROOT)
-    said = run_python(
+    return run_python(
         "from facecert.__main__ import main; main()", env={"PYTHONPATH": path}, check=False
     )
-    assert "pip install click" in said and "Traceback" not in said
 
 
 @pytest.mark.long

@@ -658,25 +658,120 @@ def found(deploy=True, **changed):
 def test_the_system_checks():
     sandboxed = "http://127.0.0.1:8001"
     assert found() == []
-    assert found(SCENE_ID=None) == found(SCENE_ID="") == found(SCENE_ID=5) == ["facecert.W001"]
+    assert found(SCENE_ID=None) == found(SCENE_ID="") == ["facecert.W001"]
     for secret in (None, "", "x" * 15, ["x" * 16, "short"], "x" * 16 + " short", 5, []):
         assert found(CALLBACK_SECRET=secret) == ["facecert.E001"]
-    assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == found(PER_DAY=5) == []
-    for number in (0, "5", True, 10 ** 10):
-        assert found(PER_DAY=number) == ["facecert.E002"]
-    for url in (None, "http://shop.example", "http://127.0.0.1:8000", "shop.example"):
-        assert found(PUBLIC_URL=url) == ["facecert.W002"]
-        assert found(PUBLIC_URL=url, deploy=False) == []
+    assert found(CALLBACK_SECRET=["x" * 16, "y" * 16]) == []
+    assert found(PUBLIC_URL=None) == ["facecert.W002"]
+    assert found(PUBLIC_URL=None, deploy=False) == []
     with override_settings(DEBUG=True):
         assert found(ENDPOINT=sandboxed, PUBLIC_URL="http://127.0.0.1:8000") == []
-        assert found(ENDPOINT=sandboxed, PUBLIC_URL="http://shop.example") == ["facecert.W002"]
+        assert found(ENDPOINT=sandboxed, PUBLIC_URL="http://shop.example") == ["facecert.E002"]
     with override_settings(DEBUG=False):
         assert found(ENDPOINT=sandboxed) == ["facecert.W003"]
         assert found(ENDPOINT=sandboxed, deploy=False) == []
 
 
+@pytest.mark.parametrize(
+    "key, value",
+    [
+        ("SCENE_ID", "my scene"),
+        ("SCENE_ID", True),
+        ("PER_DAY", 0),
+        ("PER_DAY", True),
+        ("PER_DAY", 10 ** 10),
+        ("READ_TIMEOUT", "soon"),
+        ("CONNECT_TIMEOUT", object()),
+        ("ATTEMPTS", "0"),
+        ("ENCRYPT", "perhaps"),
+        ("SM2_PUBLIC_KEY", "04" * 65),
+        ("ENDPOINT", "http://saf.example"),
+        ("ENDPOINT", "https://[::1"),
+        ("CALLBACK_SECRET", SECRET.encode()),
+        ("ACCESS_KEY", (None, None)),
+        ("ACCESS_KEY", object()),
+        ("PUBLIC_URL", "http://shop.example"),
+        ("PUBLIC_URL", "http://127.0.0.1:8000"),  # beside the real service
+        ("PUBLIC_URL", "shop.example/?a=b"),
+        ("PUBLIC_URL", "https://[::1"),
+    ],
+)
+def test_bug_a_wrong_setting_was_told_to_a_customer(key, value, person):
+    assert found(deploy=False, **{key: value}) == ["facecert.E002"]
+    with override_settings(FACECERT={"CALLBACK_SECRET": SECRET, "PUBLIC_URL": PUBLIC, key: value}):
+        messages = checks.run_checks(tags=["facecert"])
+        words = str([one for one in messages if one.id == "facecert.E002"])
+    assert (key if key != "ACCESS_KEY" else "credentials") in words or "AccessKey" in words
+    assert SECRET not in words
+    if key == "PUBLIC_URL" and "127.0.0.1" in str(value):
+        assert "ENDPOINT" in words
+
+
+def test_bug_numbers_and_texts_followed_other_rules_than_the_environment(options):
+    texts = {"SCENE_ID": 1000000006, "READ_TIMEOUT": "5", "CONNECT_TIMEOUT": " 1.5 ",
+             "ATTEMPTS": "2", "ENCRYPT": "1", "PER_DAY": "7"}  # fmt: skip
+    assert found(deploy=False, **dict(options, **texts)) == []
+    with override_settings(FACECERT=dict(options, **texts)):
+        client = conf.client()
+        assert (client.scene_id, client.encrypt, conf.per_day()) == ("1000000006", True, 7)
+        http = client._gateway.http
+        assert (http._connect_timeout, http._read_timeout) == (1.5, 5.0)
+
+
+def test_an_endpoint_in_the_environment_that_is_ignored_is_a_warning(monkeypatch):
+    monkeypatch.setenv("FACECERT_ENDPOINT", "http://127.0.0.1:8180")
+    assert found() == ["facecert.W006"]
+    assert found(ENDPOINT="http://127.0.0.1:8180", deploy=False) == []
+
+
+def test_a_callback_view_that_is_not_in_the_urlconf_is_an_error():
+    with override_settings(ROOT_URLCONF="shop.urls"):
+        assert found() == ["facecert.E003"]
+        assert found(PUBLIC_URL=None, deploy=False) == []
+
+
+def test_bug_cron_settled_where_nobody_listens(sandbox, opened, monkeypatch):
+    """An app whose AppConfig.ready never ran was never told."""
+    sandbox.complete(opened.certify_id)
+    sandbox.requests.clear()
+    monkeypatch.setattr(signals.verified, "receivers", [])
+    signals.verified.sender_receivers_cache.clear()
+    with pytest.raises(CommandError) as caught:
+        call_command("facecert_settle")
+    assert "INSTALLED_APPS" in str(caught.value)
+    assert sandbox.requests == [] and state_of(opened) == "opened"
+    assert found() == ["facecert.W004", "facecert.W006"]  # the sandbox is in the environment
+
+
+def test_bug_logged_in_customers_only_refused_the_service(sandbox, opened, heard):
+    from django.conf import settings
+
+    if django.VERSION >= (5, 1):
+        login = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+        with override_settings(MIDDLEWARE=settings.MIDDLEWARE + [login]):
+            assert Client().get("/").status_code == 302
+            sandbox.complete(opened.certify_id)
+            assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    from facecert.contrib.django.views import callback
+
+    assert callback.login_required is False
+
+
+def test_a_page_below_the_public_url_has_the_sites_prefix_once(options):
+    from django.urls import set_script_prefix
+
+    set_script_prefix("/app/")
+    try:
+        for public in (PUBLIC, PUBLIC + "/app", PUBLIC + "/app/"):
+            with override_settings(FACECERT=dict(options, PUBLIC_URL=public)):
+                assert conf.public_url("/app/back/1/") == PUBLIC + "/app/back/1/"
+                assert conf.callback_url() == PUBLIC + "/app/facecert/callback/{order}/"
+    finally:
+        set_script_prefix("/")
+
+
 def test_check_deploy_shows_them(capsys):
-    wrong = {"PUBLIC_URL": "http://shop.example", "ENDPOINT": "http://127.0.0.1:1"}
+    wrong = {"ENDPOINT": "http://127.0.0.1:1"}
     with override_settings(FACECERT=wrong, DEBUG=False):
         with pytest.raises(Exception) as caught:  # an error among them ends the command
             call_command("check", deploy=True)

@@ -132,4 +132,4 @@ def test_with_myisam_a_receiver_that_raised_is_called_again(sandbox, run):
     complete(sandbox, process)
     found, err = result(process)
     states = ["passed", "CommandError", "passed"]
-    assert found == {"states": states, "told": "passed", "warned": ["facecert.W004"]}, err
+    assert found == {"states": states, "told": "passed", "warned": ["facecert.W005"]}, err

@@ -47,7 +47,7 @@ class FlaskShop:
 
     def close(self):
         with self.app.app_context():
-            self._module.facecert.client.close()
+            self._module.face.client.close()
         for name in ("app", "orders", "quota"):
             del sys.modules[name]
 

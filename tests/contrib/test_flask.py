@@ -1,3 +1,4 @@
+import logging
 import threading
 import traceback
 from urllib.parse import urlsplit
@@ -312,6 +313,8 @@ def test_settings_may_be_texts_from_the_environment(sandbox):
         ("FACECERT_PUBLIC_URL", "http://shop.example"),
         ("FACECERT_PUBLIC_URL", "shop.example"),
         ("FACECERT_PUBLIC_URL", "https://shop.example/?a=b"),
+        ("FACECERT_PUBLIC_URL", "https://[::1"),
+        ("FACECERT_ENCRYPT", object()),
         ("FACECERT_CALLBACK_PATH", "facecert"),
         ("FACECERT_CALLBACK_PATH", "/"),
         ("FACECERT_CALLBACK_PATH", "/a/<b>"),
@@ -322,6 +325,71 @@ def test_an_app_with_bad_settings_does_not_start(sandbox, name, value):
         make_app(sandbox, **{name: value})
     assert caught.value.field == name and name in str(caught.value)
     assert name != "FACECERT_CALLBACK_SECRET" or not value or str(value) not in str(caught.value)
+
+
+def test_bug_credentials_of_a_wrong_type_were_told_to_a_customer(sandbox):
+    with pytest.raises(facecert.CredentialsError):
+        make_app(sandbox, FACECERT_CREDENTIALS=object())
+
+
+def test_bug_a_callback_url_that_the_app_never_passed_was_wrong(sandbox):
+    """What is wrong is FACECERT_PUBLIC_URL, or that the endpoint is not the sandbox."""
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        make_app(sandbox, FACECERT_PUBLIC_URL="http://127.0.0.1:5000", FACECERT_ENDPOINT=None)
+    assert caught.value.field == "FACECERT_PUBLIC_URL"
+    assert "FACECERT_ENDPOINT" in str(caught.value)
+    app = make_app(sandbox, FACECERT_PUBLIC_URL=None)
+    with app.test_request_context(base_url="http://192.168.1.5:5000"):
+        with pytest.raises(facecert.InvalidParameter) as caught:
+            app.ext.init(cert_name=NAME, cert_no=NUMBER)
+        assert caught.value.field == "FACECERT_PUBLIC_URL"
+        app.ext.init(cert_name=NAME, cert_no=NUMBER, callback_url="https://shop.example/mine")
+        app.ext.client.close()
+
+
+def test_an_endpoint_in_the_environment_that_is_ignored_is_a_warning(sandbox, caplog, monkeypatch):
+    caplog.set_level("WARNING")
+    # Because Flask before 1.0 does not propagate what its own logger gets.
+    monkeypatch.setattr(flask.Flask, "logger", logging.getLogger("the tests"))
+    make_app(sandbox)  # whose endpoint is that of the environment
+    assert "FACECERT_ENDPOINT" not in caplog.text
+    make_app(sandbox, FACECERT_ENDPOINT=None)
+    assert "FACECERT_ENDPOINT in the environment is ignored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "public_url, prefix, path",
+    [
+        # A proxy that keeps the prefix, or says it in X-Forwarded-Prefix: SCRIPT_NAME is set.
+        ("https://shop.example", "/app", "/app"),
+        ("https://shop.example/app/", "/app", "/app"),
+        (None, "/app", "/app"),
+        # A proxy that strips it: only FACECERT_PUBLIC_URL has it.
+        ("https://shop.example/app", "", "/app"),
+        ("https://shop.example", "", ""),
+    ],
+)
+def test_bug_the_path_before_the_app_was_missing_or_twice(sandbox, public_url, prefix, path):
+    app = make_app(sandbox, FACECERT_PUBLIC_URL=public_url)
+    app.add_url_rule("/orders/<number>", "show", lambda number: app.ext.url_for("show", number=7))
+    with app.test_request_context(base_url="https://shop.example" + prefix):
+        opened = app.ext.init(cert_name=NAME, cert_no=NUMBER)
+        app.ext.client.close()
+    sent = sandbox.requests[-1].service_parameters
+    assert sent["callbackUrl"] == "https://shop.example%s/facecert/callback/%s" % (
+        path, opened.outer_order_no
+    )  # fmt: skip
+    page = app.test_client().get("/orders/7", base_url="https://shop.example" + prefix)
+    assert page.data.decode() == "https://shop.example%s/orders/7" % path
+
+
+def test_outside_of_a_request_the_prefix_is_the_application_root(sandbox):
+    app = make_app(sandbox, APPLICATION_ROOT="/app")
+    with app.app_context():
+        app.ext.init(cert_name=NAME, cert_no=NUMBER)
+        app.ext.client.close()
+    sent = sandbox.requests[-1].service_parameters
+    assert sent["callbackUrl"].startswith("https://shop.example/app/facecert/callback/")
 
 
 def test_an_app_without_the_extension_is_told_so():

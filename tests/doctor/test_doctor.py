@@ -3,6 +3,7 @@ import datetime
 import ipaddress
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -217,6 +218,33 @@ def test_packages_of_extras_are_named_with_their_extra(monkeypatch):
     found = of("packages", list(installed.check_packages(case()))[:1], "ok")
     assert "segno (cli), " in found.words and "cryptography (pictures)." in found.words
     assert "urllib3" not in found.words
+
+
+def test_the_oldest_releases_are_those_of_setup_cfg():
+    text = (ROOT / "setup.cfg").read_text(encoding="utf-8").split("test =\n")[0]
+    bounds = re.findall(r"^    ([A-Za-z][A-Za-z0-9-]*)>=([0-9.]+)", text, re.M)
+    oldest = {name.lower(): bound for name, bound in installed.OLDEST.items()}
+    assert oldest == {name.lower(): bound for name, bound in bounds}
+
+
+@pytest.mark.parametrize(
+    "name, version, verdict",
+    [
+        ("SQLAlchemy", "1.3.24", "warning"),
+        ("SQLAlchemy", "1.10", None),
+        ("click", "6.7", "warning"),
+        ("click", "7", None),
+        ("Django", "1.11.dev2", None),
+        ("alibabacloud-credentials", "0.0.3", "problem"),
+        ("alibabacloud-credentials", "0.3.2", None),
+    ],
+)
+def test_packages_that_are_too_old_are_found(monkeypatch, name, version, verdict):
+    monkeypatch.setattr(installed, "_version", {name: version}.get)
+    found = [entry for entry in installed.check_packages(case()) if "too old" in entry.words]
+    assert [entry.verdict for entry in found] == [verdict] * bool(verdict)
+    for entry in found:
+        assert "%s %s is too old" % (name, version) in entry.words and name in entry.repair
 
 
 # Settings and endpoint

@@ -60,7 +60,7 @@ class Shop:
         self._server.server_close()
         self._thread.join()
         with self.app.app_context():
-            self._module.facecert.client.close()
+            self._module.face.client.close()
 
     def fill(self, browser, name=NAME, number=NUMBER):
         browser.open(self.url + "/")

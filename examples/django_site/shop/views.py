@@ -1,11 +1,11 @@
 import secrets
 from datetime import timedelta
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.http import Http404, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import mark_safe
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
@@ -58,7 +58,7 @@ def start(request):
             cert_name=form.cleaned_data["name"],
             cert_no=form.cleaned_data["number"],
             outer_order_no=number,
-            return_url=settings.FACECERT["PUBLIC_URL"] + "/back/%s/" % number,
+            return_url=conf.public_url(reverse("back", args=[number])),
         )
     except InvalidParameter as error:
         field = {"cert_name": "name", "cert_no": "number"}.get(error.field)

@@ -1,31 +1,53 @@
 """System checks of ``FACECERT``, for ``manage.py check`` and ``check --deploy``."""
 
+import os
+from contextlib import suppress
 from typing import Any, List
 
 from django.conf import settings
 from django.core.checks import Error, Warning
 from django.db import connections, router
+from django.urls import NoReverseMatch
 
 from ...callback import SHORTEST_SECRET, check_secrets
-from ...errors import InvalidParameter
+from ...errors import FacecertError, InvalidParameter
 from ...links import is_loopback
-from ...params import check_scene_id
+from ...transport.credentials import Credentials
 from . import conf
+from .models import Verification
+from .signals import verified
+
+NO_RECEIVER = "No receiver of the signal verified is connected: the site is never told a result."
+RECEIVER_HINT = (
+    "Import the receivers in AppConfig.ready(). Before Django 3.2, INSTALLED_APPS = ['shop'] does"
+    " not call it: write 'shop.apps.ShopConfig'."
+)
 
 
 def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
-    """Check the settings: W001 the scene id, E001 the secret, E002 the daily budget."""
-    given = conf.options()
+    """Check the settings: W001 the scene id, E001 the secret, E002 any other, W006 the endpoint.
+
+    E003: the callback's view is not in the URLconf. W004: no receiver is connected.
+    """
     found = []
     try:
-        check_scene_id(given.get("SCENE_ID"))
-    except InvalidParameter:
-        message = "FACECERT['SCENE_ID'] is missing or is not a string of digits."
+        given = set(conf.arguments())  # without the values, because the URLconf's code runs below
+        Credentials(conf.options().get("ACCESS_KEY"))  # refuses a wrong type
+        if "PUBLIC_URL" in conf.options():
+            conf.public_url("/")
+        conf.callback_url()
+    except FacecertError as error:
+        return [Error("FACECERT: %s." % error, id="facecert.E002")]
+    except NoReverseMatch:
+        message = "The URLconf lacks the callback's view."
+        hint = "path('facecert/', include('facecert.contrib.django.urls'))"
+        found.append(Error(message, hint, id="facecert.E003"))
+    if "scene_id" not in given:
         hint = "The console shows it, e.g. '1000000006'."
-        found.append(Warning(message, hint, id="facecert.W001"))
+        found.append(Warning("FACECERT['SCENE_ID'] is missing.", hint, id="facecert.W001"))
     try:
-        check_secrets(given.get("CALLBACK_SECRET", ""))
-    except (InvalidParameter, TypeError):
+        check_secrets(conf.arguments().get("callback_secret", ""))
+    except InvalidParameter:
         message = "FACECERT['CALLBACK_SECRET'] is missing or has less than %d characters."
         hint = (
             "Anyone can call the callback URL; only this secret proves a callback."
@@ -33,17 +55,19 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
             " A blank separates several."
         )
         found.append(Error(message % SHORTEST_SECRET, hint, id="facecert.E001"))
-    try:
-        conf.per_day()
-    except InvalidParameter as error:
-        found.append(Error("FACECERT: %s." % error, id="facecert.E002"))
+    # Last, because a receiver may be in a module that the URLconf imports.
+    if not verified.has_listeners(Verification):
+        found.append(Warning(NO_RECEIVER, RECEIVER_HINT, id="facecert.W004"))
+    endpoint = os.environ.get("FACECERT_ENDPOINT", "")
+    if endpoint not in ("", conf.options().get("ENDPOINT")):
+        message = "FACECERT_ENDPOINT in the environment is ignored."
+        hint = "Set FACECERT = {'ENDPOINT': os.environ.get('FACECERT_ENDPOINT')} in settings.py."
+        found.append(Warning(message, hint, id="facecert.W006"))
     return found
 
 
 def check_database(app_configs: Any, **kwargs: Any) -> List[Any]:
-    """Check in ``migrate`` that receivers can be rolled back: W004 the table's engine."""
-    from .models import Verification
-
+    """Check in ``migrate`` that receivers can be rolled back: W005 the table's engine."""
     connection = connections[router.db_for_write(Verification)]
     if connection.vendor != "mysql":
         return []
@@ -54,20 +78,18 @@ def check_database(app_configs: Any, **kwargs: Any) -> List[Any]:
         return []
     message = "%s has no transactions: a receiver of verified that raises undoes nothing." % engine
     hint = "ALTER TABLE %s ENGINE=InnoDB. Receivers must be idempotent anyway." % table
-    return [Warning(message, hint, id="facecert.W004")]
+    return [Warning(message, hint, id="facecert.W005")]
 
 
 def check_deployment(app_configs: Any, **kwargs: Any) -> List[Any]:
-    """Check for production: W002 a public URL without https, W003 a sandbox."""
-    given = conf.options()
-    url = str(given.get("PUBLIC_URL", ""))
-    sandboxed = is_loopback(str(given.get("ENDPOINT", "")))
+    """Check for production: W002 no public URL, W003 a sandbox."""
     found = []
-    if not url.startswith("https://") and not (sandboxed and is_loopback(url)):
-        message = "FACECERT['PUBLIC_URL'] does not begin with https://."
-        hint = "The platform calls back there, e.g. 'https://shop.example'."
-        found.append(Warning(message, hint, id="facecert.W002"))
-    if sandboxed and not settings.DEBUG:
-        message = "FACECERT['ENDPOINT'] is on this machine: a sandbox verifies no real person."
-        found.append(Warning(message, "Remove it to use Alibaba Cloud.", id="facecert.W003"))
+    if "PUBLIC_URL" not in conf.options():
+        message = "FACECERT['PUBLIC_URL'] is missing, so no callback comes."
+        found.append(Warning(message, "E.g. 'https://shop.example'.", id="facecert.W002"))
+    with suppress(InvalidParameter):  # check_settings reports it
+        if is_loopback(conf.arguments().get("endpoint", "")) and not settings.DEBUG:
+            message = "FACECERT['ENDPOINT'] is on this machine: a sandbox verifies no real person."
+            hint = "Remove it to use Alibaba Cloud."
+            found.append(Warning(message, hint, id="facecert.W003"))
     return found

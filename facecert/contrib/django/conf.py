@@ -1,9 +1,9 @@
 """The dict ``FACECERT`` in the site's settings, and the client that is made from it.
 
-``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. ``PER_DAY`` is
-how many inits are sent on one day of China (UTC+8) at most. The other keys are arguments of
-``facecert.Client``. During a rotation ``CALLBACK_SECRET`` is a list, or a string with a blank
-between the secrets.
+``PUBLIC_URL`` (``https://shop.example``) is where the platform reaches this site. ``ACCESS_KEY`` is
+the argument ``credentials`` of ``facecert.Client``. The other keys are ``settings.VARIABLES``
+without ``FACECERT_``, as texts or numbers. During a rotation ``CALLBACK_SECRET`` is a list, or a
+string with a blank between the secrets.
 """
 
 import re
@@ -16,16 +16,13 @@ from django.core.signals import setting_changed
 from django.urls import get_script_prefix, reverse
 
 from ...client import Client
+from ...links import DEFAULT_ENDPOINT
 from ...redact import Hidden, guarded
-from ...settings import VARIABLES, check_per_day
+from ...settings import VARIABLES, check_public_url, from_environment
 
-#: Key of FACECERT -> argument of Client. The site's model is the ledger.
-ARGUMENTS = {
-    variable[len("FACECERT_") :]: argument
-    for variable, (argument, _) in VARIABLES.items()
-    if argument not in ("ledger", "per_day")
-}
-ARGUMENTS["ACCESS_KEY"] = "credentials"  # because Django's debug page hides this name
+#: The keys of FACECERT. The site's model is the ledger.
+KEYS = sorted({name[len("FACECERT_") :] for name in VARIABLES} - {"LEDGER"})
+KEYS += ["ACCESS_KEY", "PUBLIC_URL"]  # so, because Django's debug page hides ACCESS_KEY
 
 #: Stands for the order number, because the URL's pattern does not match "{order}".
 _STAND_IN = "facecertStandsInForTheOrder"
@@ -42,14 +39,14 @@ def options() -> Dict[str, Any]:
     """
     given = getattr(settings, "FACECERT", {})
     given = given.value if isinstance(given, Hidden) else given
-    wrong, known = "", sorted(ARGUMENTS) + ["PER_DAY", "PUBLIC_URL"]
+    wrong = ""
     if not isinstance(given, dict):
         wrong = "FACECERT must be a dict."
-    elif not set(given) <= set(known):
+    elif not set(given) <= set(KEYS):
         # A key with other characters may be an AccessKey in a wrong place.
-        unknown = sorted(str(key) for key in given if key not in known)
+        unknown = sorted(str(key) for key in given if key not in KEYS)
         shown = [key if re.fullmatch("[A-Za-z_]{1,32}", key) else "[withheld]" for key in unknown]
-        wrong = "FACECERT does not know %s; there are: %s." % (", ".join(shown), ", ".join(known))
+        wrong = "FACECERT does not know %s; there are: %s." % (", ".join(shown), ", ".join(KEYS))
     if wrong:
         # Django's error reports list all settings, and hide values by the known names alone.
         settings.FACECERT = Hidden(given)
@@ -58,19 +55,34 @@ def options() -> Dict[str, Any]:
 
 
 @guarded
+def arguments() -> Dict[str, Any]:
+    """Return the values in ``FACECERT`` as arguments of ``Client``, and ``per_day``.
+
+    Raises:
+        ImproperlyConfigured: see ``options``.
+        InvalidParameter: a setting breaks a rule; ``field`` names it.
+    """
+    given = options()
+    return dict(from_environment(given, prefix=""), credentials=given.get("ACCESS_KEY"))
+
+
+@guarded
 def client() -> Client:
     """Return the process's client, which is made anew when tests change the settings.
 
     Raises:
-        ImproperlyConfigured: see ``options``.
-        InvalidParameter: a setting breaks a rule of ``Client``; ``field`` names it.
+        ImproperlyConfigured, InvalidParameter: see ``arguments``.
+        CredentialsError: ``ACCESS_KEY`` has an unknown type.
     """
     global _client
     # Without a lock, because one of before a patch by gevent or eventlet would stop all greenlets.
     current = _client
     if current is None:
-        given = options()
-        fresh = Client(**{ARGUMENTS[key]: given[key] for key in given if key in ARGUMENTS})
+        given = arguments()
+        given.pop("per_day", None)
+        hidden = Hidden(given)
+        del given  # before code of other packages runs
+        fresh = Client(**hidden.take())
         current = _client = _client or fresh
     return current
 
@@ -78,22 +90,35 @@ def client() -> Client:
 @guarded
 def per_day() -> Optional[int]:
     """Return the daily budget of inits, or None."""
-    given = options().get("PER_DAY")
-    return None if given is None else check_per_day(given, "PER_DAY")
+    given = {"PER_DAY": options().get("PER_DAY")}
+    return from_environment(given, prefix="").get("per_day")
 
 
 @guarded
-def callback_url() -> Optional[str]:
+def callback_url(endpoint: str = "") -> Optional[str]:
     """Return the callback's URL, with ``{order}`` in place of the order number.
 
     None without ``PUBLIC_URL`` or ``CALLBACK_SECRET``: then no callback comes, and
-    ``Verification.refresh`` or ``manage.py facecert_settle`` must query.
+    ``Verification.refresh`` or ``manage.py facecert_settle`` must query. See ``public_url``.
     """
-    given = options()
-    if "PUBLIC_URL" not in given or "CALLBACK_SECRET" not in given:
+    if not {"PUBLIC_URL", "CALLBACK_SECRET"} <= set(options()):
         return None
-    base = str(given["PUBLIC_URL"]).rstrip("/")
-    path = str(reverse("facecert:callback", args=[_STAND_IN])).replace(_STAND_IN, "{order}")
+    path = str(reverse("facecert:callback", args=[_STAND_IN]))
+    return public_url(path, endpoint).replace(_STAND_IN, "{order}")
+
+
+@guarded
+def public_url(path: str, endpoint: str = "") -> str:
+    """Return the URL below ``PUBLIC_URL`` of a path that ``reverse`` gave, for ``return_url``.
+
+    Args:
+        endpoint: the client's; the default is that of ``FACECERT``.
+
+    Raises:
+        InvalidParameter: ``PUBLIC_URL`` is missing or malformed.
+    """
+    endpoint = endpoint or arguments().get("endpoint", DEFAULT_ENDPOINT)
+    base = check_public_url(options().get("PUBLIC_URL", ""), endpoint, prefix="")
     if urlsplit(base).path:
         # PUBLIC_URL has the site's prefix already.
         path = "/" + path[len(get_script_prefix()) :]

@@ -269,11 +269,11 @@ def open_verification(
         IntegrityError: a verification that was not refused has this order number; nothing was sent.
     """
     check_order_no(init_fields.setdefault("outer_order_no", os.urandom(16).hex()))
+    keeping = copy.copy(client or conf.client())
     if init_fields.get("callback_url") is None:
-        init_fields["callback_url"] = conf.callback_url()
+        init_fields["callback_url"] = conf.callback_url(keeping.endpoint)
     hidden = Hidden(init_fields)
     del init_fields  # because log handlers may list this frame during the call
-    keeping = copy.copy(client or conf.client())
     keeping.ledger = ledger = ModelLedger()
     opened = keeping.init(**hidden.take())
     return cast(Verification, ledger.row), opened

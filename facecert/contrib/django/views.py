@@ -63,6 +63,10 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     return _text("ok", 200)
 
 
+# For Django's LoginRequiredMiddleware, because the service does not log in.
+callback.login_required = False
+
+
 def _parameters(request: HttpRequest) -> Any:
     parameters = request.GET.copy()
     parameters.update(request.POST)  # adds to the list of each: what comes in both is repeated

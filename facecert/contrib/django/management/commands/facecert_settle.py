@@ -8,7 +8,9 @@ from django.utils import timezone
 
 from .....errors import FacecertError
 from .....lifecycle import GRACE, SENT, UNKNOWN
-from ...models import again_if_lost, written
+from ...checks import NO_RECEIVER, RECEIVER_HINT
+from ...models import Verification, again_if_lost, written
+from ...signals import verified
 
 
 class Command(BaseCommand):
@@ -18,6 +20,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Query one after the other; the next run repeats a query that failed."""
+        if not verified.has_listeners(Verification):
+            # The states would be final, and no later receiver would be told.
+            raise CommandError("%s %s" % (NO_RECEIVER, RECEIVER_HINT))
         asked = settled = failed = 0
         rows = written()
         waiting = rows.exclude(certify_id=None).exclude(told=F("state"))
