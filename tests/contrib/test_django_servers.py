@@ -33,7 +33,7 @@ def run(request, sandbox, tmp_path):
             "SCENE_ID": sandbox.scene_id,
             "ENDPOINT": sandbox.endpoint,
             "ACCESS_KEY": [sandbox.access_key_id, sandbox.access_key_secret],
-            "CALLBACK_SECRET": "a secret of sixteen and more",
+            "CALLBACK_SECRET": "a-secret-of-sixteen-and-more",
         }
         environ = dict(os.environ, FACECERT_TEST_OPTIONS=json.dumps(options))
         environ["FACECERT_TEST_DATABASE"] = json.dumps(where)

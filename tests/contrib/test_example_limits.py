@@ -6,9 +6,12 @@ import secrets
 import sys
 import types
 
-import limits
 import pytest
 from conftest import NAME, NUMBER, ROOT
+
+limits = pytest.importorskip("limits")
+pytest.importorskip("blinker", reason="Flask and blinker are an extra")
+pytest.importorskip("django", reason="Django is an extra")
 
 SECRET = "a-secret-of-sixteen-and-more"
 

@@ -22,7 +22,7 @@ from django.core import checks  # noqa: E402
 from django.core.management import call_command  # noqa: E402
 from django.db import IntegrityError, connection, connections  # noqa: E402
 
-from facecert import BudgetSpent, FacecertError  # noqa: E402
+from facecert import BudgetSpent, Throttled  # noqa: E402
 from facecert.contrib.django import conf, signals  # noqa: E402
 from facecert.contrib.django.models import (  # noqa: E402
     InitCount,
@@ -109,7 +109,7 @@ def budget():
                 sent += 1
             except BudgetSpent:
                 spent += 1
-            except FacecertError:  # an init that the gateway refused counts
+            except Throttled:  # an init that the gateway refused counts
                 sent += 1
         return sent
 
