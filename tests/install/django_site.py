@@ -75,7 +75,7 @@ def verify(server):
 
     outcome_known = threading.Event()
 
-    @receiver(verified)
+    @receiver(verified, weak=False)
     def settle(sender, verification, answer, **kwargs):
         assert verification.outer_order_no == ORDER
         outcome_known.set()
