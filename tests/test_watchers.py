@@ -747,10 +747,7 @@ def site(sandbox, attempt, tmp_path):
     connections.close_all()
 
 
-WATCHES = [LiveStack] + [
-    pytest.param(kind, marks=pytest.mark.long)
-    for kind in (Captured, Sentry, ElasticApm, Loguru, Rich, DjangoMail, DjangoPage)
-]
+WATCHES = [LiveStack, Captured, Sentry, ElasticApm, Loguru, Rich, DjangoMail, DjangoPage]
 SCENARIOS = [calls, sources, settings, ledger_trouble, functions, extension, site]
 
 
@@ -788,6 +785,7 @@ def watching():
     return watching
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", WATCHES)
 def test_watchers_show_nothing_private(kind, watching, sandbox, tmp_path, capsys):
     sandbox.allow(*KEY)

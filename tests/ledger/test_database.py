@@ -151,6 +151,7 @@ def test_a_child_needs_no_hook(ledger, other, monkeypatch):
         monkeypatch.undo()
 
 
+@pytest.mark.long
 def test_bug_after_a_late_patch_greenlets_shared_the_lock_and_the_old_engine(tmp_path):
     """All greenlets of a thread own a plain RLock at once."""
     pytest.importorskip("gevent")
