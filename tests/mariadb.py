@@ -28,18 +28,20 @@ def mariadb():
     common = ["--no-defaults", "--datadir=" + data]
     if os.getuid() == 0:
         common.append("--user=root")
+    # A server deletes the temporary tables that it finds there when it starts, other servers' too.
+    environ = dict(os.environ, TMPDIR=folder)
     running = None
     try:
         subprocess.run(
             [install] + common + ["--auth-root-authentication-method=normal", "--skip-test-db"],
-            check=True, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            timeout=300
+            check=True, cwd=folder, env=environ, timeout=300, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL
         )  # fmt: skip
         options = [
             "--socket=" + address, "--skip-networking", "--log-bin=log", "--max-connections=200",
             "--innodb-flush-log-at-trx-commit=0", "--log-error=" + folder + "/errors",
         ]  # fmt: skip
-        running = subprocess.Popen([server] + common + options, cwd=folder)
+        running = subprocess.Popen([server] + common + options, cwd=folder, env=environ)
         end = time.monotonic() + 300
         while not os.path.exists(address):
             assert running.poll() is None and time.monotonic() < end, "MariaDB does not start"
