@@ -113,6 +113,18 @@ def decide(
     return state
 
 
+def is_known(state: str, told: Optional[str], *, passed: bool) -> bool:
+    """Tell whether the receivers of ``verified`` know already what a genuine callback says.
+
+    After ``failed`` only "passed" is news; a query must confirm it.
+
+    Args:
+        told: the state that the receivers were last told.
+        passed: whether the callback says that the person passed.
+    """
+    return state in FINAL and told == state and (state == PASSED or not passed)
+
+
 def budget_spent(per_day: int, sent_at: datetime) -> BudgetSpent:
     """Return the error for an init beyond the daily budget."""
     now = sent_at.astimezone(CHINA)

@@ -53,7 +53,7 @@ class Hidden:
 
     @value.setter
     def value(self, value: Any) -> None:
-        self._read: Callable[[], Any] = lambda: value
+        self._read = lambda: value
 
     def __getstate__(self) -> Any:
         return (self.value,)

@@ -81,6 +81,23 @@ def test_the_state_after_a_query(before, passed, asked_at, claim, after):
     assert state == after
 
 
+@pytest.mark.parametrize(
+    "state, told, passed, known",
+    [
+        ("passed", "passed", True, True),
+        ("passed", "passed", False, True),
+        ("failed", "failed", False, True),
+        ("failed", "failed", True, False),
+        ("passed", "failed", True, False),
+        ("failed", None, False, False),
+        ("opened", "", False, False),
+        ("opened", "opened", False, False),
+    ],
+)
+def test_what_the_receivers_know_is_not_news(state, told, passed, known):
+    assert lifecycle.is_known(state, told, passed=passed) is known
+
+
 @pytest.mark.parametrize("utc_hour, day, left", [(15.5, 1, 0.5), (16, 2, 24), (0, 1, 16)])
 def test_a_budget_ends_at_midnight_in_china(utc_hour, day, left):
     sent_at = datetime.datetime(2026, 10, 1, tzinfo=datetime.timezone.utc)

@@ -32,10 +32,10 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import Callback, check_secrets
+from ..callback import check_secrets
 from ..client import Client
 from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
-from ..lifecycle import FINAL, PASSED
+from ..lifecycle import FINAL, PASSED, is_known
 from ..links import DEFAULT_ENDPOINT, is_loopback
 from ..redact import Hidden, guarded
 from ..results import InitResult, QueryResult
@@ -129,8 +129,12 @@ class FaceCert:
         try:
             claim = client.read_callback(_parameters(), order)
             entry = find(order)
-            if entry and _is_replay(claim, entry):
-                return _answer("ok", 200)
+            if (
+                entry
+                and entry.certify_id == claim.certify_id
+                and is_known(entry.state, entry.told, passed=claim.passed)
+            ):
+                return _answer("ok", 200)  # a replay
             scene_id = entry and entry.scene_id
             answer = client.confirm(claim, outer_order_no=order, scene_id=scene_id)
             entry = find(order)
@@ -237,12 +241,6 @@ def _prefix() -> str:
 
 def _parameters() -> Any:
     return MultiDict((*request.args.items(multi=True), *request.form.items(multi=True)))
-
-
-def _is_replay(claim: Callback, entry: Any) -> bool:
-    """Tell whether the receivers were told already what a genuine callback is about."""
-    told = entry.told == entry.state and entry.certify_id == claim.certify_id
-    return told and (entry.state == PASSED or not claim.passed)
 
 
 def _tell(app: Flask, ledger: Any, entry: Any, answer: Optional[QueryResult] = None) -> None:

@@ -11,6 +11,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from ...errors import CallbackError, FacecertError
+from ...lifecycle import is_known
 from .conf import client
 from .models import ModelLedger, Verification, written
 from .signals import verified
@@ -47,8 +48,8 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text(str(error), 403)
     except FacecertError:
         return _text("FACECERT is incomplete or wrong: run manage.py check.", 503)
-    if row.told == row.state and row.passed >= claim.passed:
-        return _text("ok", 200)  # A replay. Only "passed" is news after "failed".
+    if is_known(row.state, row.told, passed=claim.passed):
+        return _text("ok", 200)  # a replay
     if not verified.has_listeners(Verification):
         _log.error("A callback came, but no receiver is connected to the signal verified.")
         return _text("No receiver.", 503)
