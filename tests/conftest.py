@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import signal
 import socket
 import ssl
 import subprocess
@@ -41,6 +42,8 @@ def wants_long_tests(config):
 
 
 def pytest_configure(config):
+    # A shell's background job ignores SIGINT, and so would the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Hypothesis reads the profile when a test module is imported.
     hypothesis.settings.register_profile("short", max_examples=20)
     if not wants_long_tests(config) and not config.getoption("hypothesis_profile", None):
