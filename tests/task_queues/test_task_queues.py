@@ -70,6 +70,7 @@ def run_tasks(request, redis_socket, worker_sandbox, tmp_path_factory):
     def run(*tasks):
         given = json.dumps([redis_socket, request.param, tasks])
         code = "import sys; sys.argv[1:] = [%r]\n%s" % (given, READER)
+        assert worker.poll() is None, (folder / "log").read_text(encoding="utf-8")
         out = run_python(code, cwd=ROOT / "tests" / "task_queues", timeout=120)
         text = (folder / "log").read_text(encoding="utf-8")
         assert NAME not in out + text and NUMBER not in out + text

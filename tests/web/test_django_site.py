@@ -378,7 +378,6 @@ def test_one_command_starts_it_and_ends_it(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environ = dict(os.environ, TMPDIR=str(tmp_path), PYTHONIOENCODING="utf-8")
-    environ.pop("DJANGO_SETTINGS_MODULE", None)
     environ.pop("PYTHONPATH", None)
     command = [
         sys.executable, str(ROOT / "examples" / "django_site" / "manage.py"),
