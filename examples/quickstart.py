@@ -10,7 +10,7 @@ with Sandbox() as sandbox:  # stands in for Alibaba Cloud on this machine
         credentials=(sandbox.access_key_id, sandbox.access_key_secret),
     )  # for Alibaba Cloud: facecert.Client("<your scene id>"), and the AccessKey in the environment
 
-    opened = client.init(cert_name="张三", cert_no="330103199001011234", return_url="")
+    opened = client.init(cert_name="张三", cert_no="330103199001011230", return_url="")
     print("Keep this id:", opened.certify_id)
     print("Send the person to:", opened.certify_url)
 

@@ -27,7 +27,7 @@ os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
 
 #: What must never be seen outside a request's body.
 NAME = "欧阳测试甲"
-NUMBER = "11010119800101999X"
+NUMBER = "11010119800101998X"
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"

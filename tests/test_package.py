@@ -225,7 +225,7 @@ def test_the_readmes_python_runs(sandbox, monkeypatch):
         code = re.sub("^    ", "", block, flags=re.M)
         compile(code, "README.rst", "exec")
         if "# runs in the tests" in code:
-            names = {"name": "张三", "number": "330103199001011234", "sandbox": sandbox}
+            names = {"name": "张三", "number": "330103199001011230", "sandbox": sandbox}
             exec(code, names)
             ran += 1
     assert ran >= 1

@@ -16,7 +16,7 @@ from . import prompts
 from .options import connect, verbose_option
 
 #: An invented person: the number's last digit is not the checksum of the others.
-DEMO_PERSON = ("张三", "330103199001011234")
+DEMO_PERSON = ("张三", "330103199001011230")
 
 
 @click.command()

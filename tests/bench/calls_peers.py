@@ -132,7 +132,7 @@ def encrypted_init(address, bundle):
     client = facecert_client(address, bundle, credentials=KEY, encrypt=True)
 
     def call():
-        opened = client.init(cert_name="张三丰", cert_no="33010319900101123X")
+        opened = client.init(cert_name="张三丰", cert_no="33010319900101129X")
         assert opened.certify_id == CERTIFY_ID
 
     return call

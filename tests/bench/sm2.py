@@ -22,7 +22,7 @@ from gmssl.sm2 import CryptSM2  # noqa: E402
 
 from facecert.crypto import sm2  # noqa: E402
 
-TEXTS = ["张三丰", "33010319900101123X"]
+TEXTS = ["张三丰", "33010319900101129X"]
 
 #: The program of a fresh process: it prints the milliseconds of the first two calls.
 FIRST_CALLS = """

@@ -30,8 +30,8 @@ def test_a_final_x_becomes_a_capital(monkeypatch):
 
     seen = []
     monkeypatch.setattr(encrypt, "encrypt", lambda text: seen.append(text) or "c")
-    run_cli("encrypt", stdin="11010119800101999x\nmax\n")
-    assert seen == ["11010119800101999X", "max"]
+    run_cli("encrypt", stdin="11010119800101998x\nmax\n")
+    assert seen == ["11010119800101998X", "max"]
 
 
 def test_ciphertext_stays_as_it_is():

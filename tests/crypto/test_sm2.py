@@ -31,7 +31,7 @@ from facecert.crypto.sm2 import PUBLISHED_KEY, Ciphertext, PublicKey, encrypt
 
 HERE = Path(__file__).parent.parent
 VECTORS: List[Dict[str, str]] = json.loads((HERE / "vectors" / "sm2.json").read_text("utf-8"))
-NAME, NUMBER = "张三丰", "33010319900101123X"
+NAME, NUMBER = "张三丰", "33010319900101129X"
 PAIR = KeyPair(int(VECTORS[0]["private_key"], 16))
 
 # GB/T 32918.5, typed in here so that the tests do not depend on the module's source for them.

@@ -30,7 +30,7 @@ from facecert.contrib.django.models import (  # noqa: E402
     open_verification,
 )
 
-PERSON = {"cert_name": "张三", "cert_no": "330103199001011234"}
+PERSON = {"cert_name": "张三", "cert_no": "330103199001011230"}
 _KILL = {
     "postgresql": ("select pg_backend_pid()", "select pg_terminate_backend(%s)"),
     "mysql": ("select connection_id()", "kill %s"),

@@ -7,7 +7,7 @@ from facecert.contrib.django.models import open_verification
 
 def careless(request):
     """Opens a verification in whatever transaction there is."""
-    row, _ = open_verification(cert_name="张三", cert_no="330103199001011234")
+    row, _ = open_verification(cert_name="张三", cert_no="330103199001011230")
     if "fail" in request.GET:
         raise RuntimeError("later in the view")
     return HttpResponse(row.outer_order_no)

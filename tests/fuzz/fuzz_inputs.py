@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import facecert
 
 NAME = "欧阳测试甲"
-NUMBER = "11010119800101999X"
-DIGITS = "330103199001011234"
+NUMBER = "11010119800101998X"
+DIGITS = "330103199001011230"
 SECRET = "fuzz-AccessKey-secret-7c1f"
 TOKEN = "fuzz.security/token+9e4b"
 

@@ -191,7 +191,7 @@ def _restored(text):
 # --- SM2 ciphertext
 
 _pair = KeyPair(0x1234567890ABCDEF)
-_PLAIN = "张三 330103199001011234"
+_PLAIN = "张三 330103199001011230"
 _genuine = [str(sm2.encrypt(_PLAIN, _pair.public_key)) for _ in range(3)]
 
 

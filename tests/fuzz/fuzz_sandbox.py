@@ -151,7 +151,7 @@ _urls = st.one_of(
 _good = {
     "method": "init", "sceneId": "1", "outerOrderNo": "order1", "bizCode": "FACE",
     "identityType": "CERT_INFO", "certType": "IDENTITY_CARD", "certName": "张三",
-    "certNo": "330103199001011234", "returnUrl": "", "callbackUrl": "http://127.0.0.1:1/cb",
+    "certNo": "330103199001011230", "returnUrl": "", "callbackUrl": "http://127.0.0.1:1/cb",
     "callbackToken": "token", "encryptType": "",
 }  # fmt: skip
 _json_strings = _strings.map(json.dumps)

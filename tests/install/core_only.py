@@ -48,7 +48,7 @@ import facecert
 where = getattr(sys, "_MEIPASS", os.environ["WHERE"])  # PyInstaller's folder
 assert os.path.dirname(facecert.__file__) == os.path.join(where, "facecert")
 assert importlib.util.find_spec("facecert.sandbox") is None
-person = {"cert_name": "\\u5f20\\u4e09", "cert_no": "330103199001011234"}
+person = {"cert_name": "\\u5f20\\u4e09", "cert_no": "330103199001011230"}
 client = facecert.Client.from_environment()
 
 

@@ -81,7 +81,7 @@ def verify(server):
         outcome_known.set()
 
     row, opened = open_verification(
-        cert_name="张三", cert_no="330103199001011234", outer_order_no=ORDER
+        cert_name="张三", cert_no="330103199001011230", outer_order_no=ORDER
     )
     assert row.state == "opened", row.state
     pass_verification(opened.certify_url)

@@ -44,7 +44,7 @@ app.config.update(
 extension = FaceCert(app)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 
-form = {"name": "张三", "number": "330103199001011234"}
+form = {"name": "张三", "number": "330103199001011230"}
 response = app.test_client().post("/verify", data=form)
 assert response.status_code == 302, response.data
 pass_verification(response.headers["Location"])

@@ -9,7 +9,7 @@ import tempfile
 import facecert
 from person import pass_verification
 
-PERSON = {"cert_name": "张三", "cert_no": "330103199001011234"}
+PERSON = {"cert_name": "张三", "cert_no": "330103199001011230"}
 PROFILE = "[default]\ntype = access_key\naccess_key_id = %s\naccess_key_secret = %s\n"
 
 opened = facecert.init(return_url="", **PERSON)

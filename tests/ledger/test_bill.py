@@ -176,7 +176,7 @@ def test_bug_two_imports_at_once_collided(ledger, monkeypatch):
     assert bill.count() == 3
 
 
-@pytest.mark.parametrize("number", ["11010119800101999X", "330103199001011234", "13800138000"])
+@pytest.mark.parametrize("number", ["11010119800101998X", "330103199001011230", "13800138000"])
 def test_bug_a_number_of_something_else_was_kept_as_an_id(ledger, number):
     bill = Bill(ledger, "2026-10")
     with pytest.raises(facecert.InvalidParameter) as caught:

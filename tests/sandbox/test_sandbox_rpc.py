@@ -228,7 +228,7 @@ def test_the_official_client_is_served(sandbox, in_body):
     add("Service", "fin_face_verify")
     fields = {"method": "init", "sceneId": sandbox.scene_id, "outerOrderNo": "order1",
               "bizCode": "FACE", "identityType": "CERT_INFO", "certType": "IDENTITY_CARD",
-              "certNo": "330103199001011234", "certName": "张三", "returnUrl": ""}  # fmt: skip
+              "certNo": "330103199001011230", "certName": "张三", "returnUrl": ""}  # fmt: skip
     add("ServiceParameters", json.dumps(fields))
     acs = AcsClient(sandbox.access_key_id, sandbox.access_key_secret, "cn-shanghai")
     answer = json.loads(acs.do_action_with_exception(request).decode("utf-8"))

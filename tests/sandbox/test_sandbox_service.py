@@ -16,7 +16,7 @@ GOOD = {
     "identityType": "CERT_INFO",
     "certType": "IDENTITY_CARD",
     "certName": "张三",
-    "certNo": "330103199001011234",
+    "certNo": "330103199001011230",
     "returnUrl": "",
 }
 
@@ -165,7 +165,7 @@ def sealed(service, **fields):
 
 
 def test_encrypted_fields_are_decrypted_and_checked(service):
-    texts = sealed(service, certName="张三", certNo="330103199001011234")
+    texts = sealed(service, certName="张三", certNo="330103199001011230")
     opened(service, encryptType="SM2", **texts)
     verification = service.newest_first()[0]
     assert (verification.masked_name, verification.masked_number) == ("张*", "3****************4")
@@ -176,7 +176,7 @@ def test_encrypted_fields_are_decrypted_and_checked(service):
 @pytest.mark.parametrize("field", ["certName", "certNo"])
 @pytest.mark.parametrize("fault", ["plain", "missing", "number", "another key", "a bit"])
 def test_what_cannot_be_decrypted_is_501(service, field, fault):
-    texts = dict(sealed(service, certName="张三", certNo="330103199001011234"))
+    texts = dict(sealed(service, certName="张三", certNo="330103199001011230"))
     raw = bytearray(base64.b64decode(texts[field]))
     raw[70] ^= 1
     texts[field] = {
@@ -191,7 +191,7 @@ def test_what_cannot_be_decrypted_is_501(service, field, fault):
 
 def test_ciphertext_without_encrypt_type_is_taken_for_a_name(service):
     """As the real one would: it cannot know."""
-    texts = sealed(service, certName="张三", certNo="330103199001011234")
+    texts = sealed(service, certName="张三", certNo="330103199001011230")
     assert opened(service, **texts)
 
 

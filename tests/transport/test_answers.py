@@ -256,12 +256,12 @@ def test_no_bytes_make_anything_but_a_result_or_a_facecert_error(body, status, d
             repr(result)
 
 
-@pytest.mark.parametrize("code", ["330103199001011234", 330103199001011234, "-330103199001011234"])
+@pytest.mark.parametrize("code", ["330103199001011230", 330103199001011230, "-330103199001011230"])
 def test_bug_a_document_number_as_code_was_shown(code):
     with pytest.raises(GatewayError) as caught:
-        answers.read(reply({"Code": code}), Private("330103199001011234"))
+        answers.read(reply({"Code": code}), Private("330103199001011230"))
     assert caught.value.outcome == "unknown"
-    assert "330103199001011234" not in str(caught.value) + repr(vars(caught.value))
+    assert "330103199001011230" not in str(caught.value) + repr(vars(caught.value))
 
 
 def test_bug_a_name_in_base64_was_shown_as_request_id():

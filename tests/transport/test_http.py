@@ -240,7 +240,7 @@ def test_ca_bundles_of_the_environment(tls_sandbox, monkeypatch, variable):
 @pytest.mark.long
 def test_200_calls_use_one_tls_connection(tls_sandbox):
     with tls_sandbox.client() as client:
-        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        opened = client.init(cert_name="张三", cert_no="330103199001011230")
         for _ in range(199):
             client.query(opened.certify_id)
     assert len(tls_sandbox.requests) == 200
@@ -269,7 +269,7 @@ def test_every_endpoint_that_a_client_takes_is_looked_up(monkeypatch, endpoint):
 def test_an_idle_connection_is_not_used_again(sandbox, client, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr(transport.time, "monotonic", lambda: clock[0])
-    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    opened = client.init(cert_name="张三", cert_no="330103199001011230")
     clock[0] += transport.LONGEST_IDLE
     client.query(opened.certify_id)
     clock[0] += transport.LONGEST_IDLE + 0.1
@@ -279,7 +279,7 @@ def test_an_idle_connection_is_not_used_again(sandbox, client, monkeypatch):
 
 
 def test_a_connection_that_was_closed_meanwhile_is_replaced(sandbox, client):
-    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    opened = client.init(cert_name="张三", cert_no="330103199001011230")
     sandbox.stop()
     sandbox.start()
     assert client.query(opened.certify_id).certify_id == opened.certify_id
@@ -295,7 +295,7 @@ def test_32_threads_on_one_client_lose_and_mix_nothing(sandbox):
             for turn in range(5):
                 order = "t%02dn%d" % (number, turn)
                 opened = client.init(
-                    cert_name="张三", cert_no="330103199001011234", outer_order_no=order
+                    cert_name="张三", cert_no="330103199001011230", outer_order_no=order
                 )
                 assert opened.outer_order_no == order
                 sandbox.complete(opened.certify_id, passed=turn % 2 == 0)
@@ -321,7 +321,7 @@ def test_32_threads_on_one_client_lose_and_mix_nothing(sandbox):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_parent_and_child_never_share_a_connection(tls_sandbox):
     with tls_sandbox.client() as client:
-        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        opened = client.init(cert_name="张三", cert_no="330103199001011230")
         children = []
         for _ in range(3):
             child = os.fork()
@@ -347,7 +347,7 @@ def test_the_environments_proxy_sees_no_more_than_the_host(tls_sandbox, monkeypa
     proxy = TunnelProxy(port)
     monkeypatch.setenv("https_proxy", "http://user:p%40ss@" + proxy.address)
     with tls_sandbox.client(endpoint="https://gateway.test") as client:
-        opened = client.init(cert_name="张三", cert_no="330103199001011234")
+        opened = client.init(cert_name="张三", cert_no="330103199001011230")
         client.query(opened.certify_id)
     proxy.close()
     assert len(proxy.asked) == 1 and proxy.asked[0].startswith("CONNECT gateway.test:443 ")
@@ -366,7 +366,7 @@ def test_a_proxy_that_refuses_means_nothing_was_sent(monkeypatch):
 
 def test_no_proxy_for_this_machine_or_for_no_proxy(sandbox, client, monkeypatch):
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    assert client.init(cert_name="张三", cert_no="330103199001011234").certify_id
+    assert client.init(cert_name="张三", cert_no="330103199001011230").certify_id
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
     assert connect.proxy_address("https://gateway.test") == "http://127.0.0.1:1"
     monkeypatch.setenv("no_proxy", ".test")
@@ -677,7 +677,7 @@ def test_a_recursion_in_ssl_says_to_patch_earlier(tls_sandbox, monkeypatch):
 
 
 def test_time_is_not_spent_on_waiting_for_acknowledgements(sandbox, client):
-    opened = client.init(cert_name="张三", cert_no="330103199001011234")
+    opened = client.init(cert_name="张三", cert_no="330103199001011230")
     start = time.perf_counter()
     for _ in range(20):
         client.query(opened.certify_id)

@@ -38,7 +38,7 @@ def test_the_person_decides(sandbox, client, person, browser, size, button, show
 @pytest.mark.parametrize("width", [320, 390, 800, 1280])
 def test_the_front_page_fits(sandbox, client, browser, width):
     for name in ("张三", "Maximilian Alexander von Hohenstein-Sigmaringen"):
-        client.init(cert_name=name, cert_no="330103199001011234")
+        client.init(cert_name=name, cert_no="330103199001011230")
     browser.size((width, 900))
     browser.open(sandbox.endpoint + "/")
     browser.wait_for("待认证")

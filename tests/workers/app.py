@@ -12,7 +12,7 @@ import facecert
 from facecert.batch import Rate, query_many
 from facecert.contrib.flask import FaceCert
 
-PERSON = {"cert_name": "欧阳测试甲", "cert_no": "11010119800101999X"}
+PERSON = {"cert_name": "欧阳测试甲", "cert_no": "11010119800101998X"}
 
 app = flask.Flask(__name__)
 app.config.update(
