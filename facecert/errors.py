@@ -130,6 +130,21 @@ class DependencyError(FacecertError, ImportError):
         self.msg = self.args[0]
 
 
+def unimportable(what: str, install: str, error: ImportError) -> DependencyError:
+    """Return the error for an import that failed, with its cause and the repairing command.
+
+    Args:
+        what: the first words of the message, for example "QR codes need segno".
+        install: the arguments of ``pip install``.
+    """
+    text = "%s: %s. Install or repair it with: python -m pip install %s"
+    text %= (what, str(error).rstrip("."), install)
+    if "interpreter" in str(error):
+        # mod_wsgi runs each app in a sub-interpreter, which some compiled packages refuse.
+        text += ". Under mod_wsgi, set WSGIApplicationGroup %{GLOBAL} instead."
+    return DependencyError(text)
+
+
 class ConnectionFailed(FacecertError):
     """No connection could be made, or it broke before the request was sent."""
 

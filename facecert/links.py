@@ -7,7 +7,7 @@ import re
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from .errors import DependencyError, invalid
+from .errors import invalid, unimportable
 from .redact import LONE_SURROGATE, guarded
 
 #: The only endpoint named for this service (help.aliyun.com 181863).
@@ -72,9 +72,7 @@ def _qr(certify_url: str) -> Any:
     try:
         import segno
     except ImportError as error:
-        raise DependencyError(
-            "QR codes need segno. Install it with: python -m pip install segno"
-        ) from error
+        raise unimportable("QR codes need segno", "segno", error) from error
     url = _checked(certify_url)
     try:
         return segno.make(url, error="l", micro=False)

@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from conftest import run_python
+
 from facecert import errors
 from facecert.errors import FacecertError
 
@@ -84,3 +86,23 @@ def test_evidence_changes_in_the_attribute_and_in_args():
 
 def test_a_dependency_errors_msg_is_its_message():
     assert errors.DependencyError("words", code="A").msg == "words"
+
+
+@pytest.mark.parametrize("module, use, needed", [
+    ("flask", "import facecert.contrib.flask", "Flask and blinker"),
+    ("flask", "from facecert.sandbox import Sandbox; Sandbox()", "Flask"),
+    ("cryptography", "from facecert.crypto import PictureKey; PictureKey.generate('a')", "cryptography"),
+    ("sqlalchemy", "import facecert.ledger", "SQLAlchemy 1.4"),
+    ("segno", "from facecert.links import qr_svg; qr_svg('https://x.example')", "segno"),
+    ("gmssl", "import facecert; facecert.encrypt('a')", "gmssl"),
+    ("aliyunsdksaf", "import facecert.transport.gateway", "aliyunsdksaf"),
+])  # fmt: skip
+def test_bug_mod_wsgis_sub_interpreters_were_not_named(tmp_path, module, use, needed):
+    """A package that refuses a sub-interpreter is installed: its own words must be shown."""
+    words = "PyO3 modules do not yet support subinterpreters"
+    (tmp_path / (module + ".py")).write_text("raise ImportError(%r)\n" % words)
+    code = "import sys; sys.path.insert(0, %r)\n%s" % (str(tmp_path), use)
+    said = run_python(code, check=False)
+    last = [line for line in said.splitlines() if "DependencyError" in line][-1]
+    assert needed in last and words in last and "pip install" in last
+    assert "WSGIApplicationGroup %{GLOBAL}" in last

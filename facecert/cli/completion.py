@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ..errors import DependencyError
+from ..errors import unimportable
 from .options import verbose_option
 
 
@@ -24,8 +24,7 @@ def command(shell: str) -> None:
     try:
         from click import shell_completion
     except ImportError as error:  # click 7, as Flask 1.1 needs it
-        text = "Completion needs click 8.0 or newer. Try: python -m pip install 'click>=8.0'"
-        raise DependencyError(text) from error
+        raise unimportable("Completion needs click 8.0 or later", "'click>=8.0'", error) from error
     kind: Any = shell_completion.get_completion_class(shell)
     group = click.get_current_context().find_root().command
     # Not source() of the shell's own class: bash's runs the bash in PATH to check its version.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional
 import click
 
 from ..client import Client
-from ..errors import DependencyError, OutputFailed, invalid
+from ..errors import OutputFailed, invalid, unimportable
 from ..results import QueryResult
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -138,8 +138,7 @@ def _bar(path: Optional[str]) -> Iterator[Callable[..., Any]]:
     try:
         from tqdm import tqdm
     except ImportError as error:
-        text = "The progress bar needs tqdm. Install it with: python -m pip install tqdm"
-        raise DependencyError(text) from error
+        raise unimportable("The progress bar needs tqdm", "tqdm", error) from error
     total = None
     if path not in (None, "-") and os.path.isfile(path):
         with open(path, "rb") as file:

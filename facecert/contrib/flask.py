@@ -34,7 +34,7 @@ from urllib.parse import urlsplit
 from .. import settings
 from ..callback import check_secrets
 from ..client import Client
-from ..errors import CallbackError, DependencyError, FacecertError, InvalidParameter, invalid
+from ..errors import CallbackError, FacecertError, InvalidParameter, invalid, unimportable
 from ..lifecycle import FINAL, PASSED, is_known
 from ..links import DEFAULT_ENDPOINT, is_loopback
 from ..redact import Hidden, guarded
@@ -48,10 +48,8 @@ try:
     )
     from werkzeug.datastructures import MultiDict
 except ImportError as _error:
-    raise DependencyError(
-        "facecert.contrib.flask needs Flask and blinker."
-        " Install them with: python -m pip install flask blinker"
-    ) from _error
+    _needs = "facecert.contrib.flask needs Flask and blinker"
+    raise unimportable(_needs, "flask blinker", _error) from _error
 
 #: Bytes of a posted callback; a genuine one has a few hundred.
 LONGEST_BODY = 8192

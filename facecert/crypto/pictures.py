@@ -15,7 +15,7 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Union
 
-from ..errors import DependencyError, InvalidParameter, invalid
+from ..errors import InvalidParameter, invalid, unimportable
 from ..redact import guarded
 
 if TYPE_CHECKING:
@@ -33,10 +33,8 @@ def needs_cryptography() -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise DependencyError(
-            "Pictures need cryptography. Install or repair it with:"
-            " python -m pip install --force-reinstall cryptography"
-        ) from error
+        install = "--force-reinstall cryptography"
+        raise unimportable("Pictures need cryptography", install, error) from error
 
 
 class PictureKey:

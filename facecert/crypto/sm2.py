@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Callable, Iterable, Optional, Union
 
 from ._curve import Curve, Point
-from ..errors import DependencyError, invalid
+from ..errors import invalid, unimportable
 from ..redact import LONE_SURROGATE, guarded
 
 #: The service's public key, compressed (help.aliyun.com 437912).
@@ -32,10 +32,8 @@ def curve() -> Curve:
     try:
         from gmssl.sm2 import default_ecc_table
     except ImportError as error:
-        raise DependencyError(
-            "gmssl cannot be imported. Install or repair it with:"
-            " python -m pip install --force-reinstall gmssl"
-        ) from error
+        install = "--force-reinstall gmssl"
+        raise unimportable("gmssl cannot be imported", install, error) from error
     return Curve(default_ecc_table)
 
 

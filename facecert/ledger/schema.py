@@ -4,7 +4,7 @@ import sys
 from datetime import datetime, timezone
 from typing import Any, NamedTuple, Optional
 
-from ..errors import DependencyError
+from ..errors import DependencyError, unimportable
 
 try:
     from sqlalchemy.engine import URL  # noqa: F401  because SQLAlchemy 1.3 has none
@@ -12,13 +12,13 @@ try:
     from sqlalchemy.dialects import mysql
     from sqlalchemy.types import TypeDecorator
 except ImportError as error:
-    words = "The ledger needs SQLAlchemy 1.4 or later. Install it with:"
-    words += ' python -m pip install "SQLAlchemy>=1.4"'
-    found = getattr(sys.modules.get("sqlalchemy"), "__version__", None)
-    if found:
+    found = getattr(sys.modules.get("sqlalchemy"), "__version__", "")
+    if found.startswith(("0.", "1.0", "1.1", "1.2", "1.3")):
         words = "SQLAlchemy %s is too old for the ledger, which needs 1.4 or later." % found
         words += " Use the Django model or a second environment."
-    raise DependencyError(words) from error
+        raise DependencyError(words) from error
+    words = "The ledger needs SQLAlchemy 1.4 or later"
+    raise unimportable(words, '"SQLAlchemy>=1.4"', error) from error
 
 
 def _or_in_mysql(plain: Any, exact: Any) -> Any:
@@ -75,8 +75,8 @@ verifications = Table(
     Column("scene_id", _text(32), nullable=False),
     Column("state", _text(8), nullable=False),
     Column("certify_id", _text(64), index=True, unique=True),
-    Column("request_id", String(64)),
-    Column("code", String(64)),
+    Column("request_id", _text(64)),
+    Column("code", _text(64)),
     Column("sent_at", _UTC, nullable=False),
     Column("expires_at", _UTC, nullable=False),
     Column("decided_at", _UTC),

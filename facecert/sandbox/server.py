@@ -6,7 +6,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional
 
 from ..client import Client
-from ..errors import DependencyError
+from ..errors import unimportable
 from ..settings import from_environment
 from .callbacks import Caller, CallbackTry
 from .faults import FAULTS, REFUSED
@@ -41,8 +41,7 @@ class Sandbox:
             from .listener import Listener
             from .pages import create_application
         except ImportError as error:
-            message = "The sandbox needs Flask. Install it with: python -m pip install flask"
-            raise DependencyError(message) from error
+            raise unimportable("The sandbox needs Flask", "flask", error) from error
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.scene_id = scene_id

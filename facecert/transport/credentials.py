@@ -14,7 +14,7 @@ import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional, Set
 
-from ..errors import CredentialsError, DependencyError, FacecertError
+from ..errors import CredentialsError, FacecertError, unimportable
 from ..redact import Private, empty_frames
 
 ID, SECRET, TOKEN = (
@@ -132,10 +132,8 @@ def _import_chain() -> Any:
             warnings.simplefilter("ignore")
             from alibabacloud_credentials.client import Client
     except ImportError as error:
-        raise DependencyError(
-            "alibabacloud_credentials cannot be imported. Repair it with:"
-            " python -m pip install --force-reinstall alibabacloud-credentials"
-        ) from error
+        what = "alibabacloud_credentials cannot be imported"
+        raise unimportable(what, "--force-reinstall alibabacloud-credentials", error) from error
     finally:
         for logger, handlers, level in before:
             for handler in set(logger.handlers) - set(handlers):

@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, ContextManager, Tuple
 from urllib.parse import urlencode
 
-from ..errors import DependencyError, FacecertError
+from ..errors import DependencyError, FacecertError, unimportable
 from ..params import ServiceParameters
 from ..redact import guarded
 from . import answers, retry
@@ -34,10 +34,10 @@ try:
         from aliyunsdkcore.request import RpcRequest  # noqa: F401
 except Exception as error:
     raise DependencyError(
-        "aliyunsdkcore on disk cannot be imported (%s): it is missing, or the files of"
+        "aliyunsdkcore on disk cannot be imported (%s: %s): it is missing, or the files of"
         " aliyun-python-sdk-core and aliyun-python-sdk-core-v3 are mixed, or core-v3 meets Python"
         " 3.12 or later. Repair it with: python -m pip install --force-reinstall --no-deps"
-        " aliyun-python-sdk-core" % type(error).__name__
+        " aliyun-python-sdk-core" % (type(error).__name__, error)
     ) from error
 
 try:
@@ -47,10 +47,8 @@ try:
     except ImportError:
         from aliyunsdksaf.request.v20190521.ExecuteRequestRequest import ExecuteRequestRequest
 except ImportError as error:
-    raise DependencyError(
-        "aliyunsdksaf cannot be imported. Repair it with: python -m pip install --force-reinstall"
-        " --no-deps aliyun-python-sdk-saf"
-    ) from error
+    _install = "--force-reinstall --no-deps aliyun-python-sdk-saf"
+    raise unimportable("aliyunsdksaf cannot be imported", _install, error) from error
 
 SERVICE = "fin_face_verify"
 VERSION = "2017-03-31"

@@ -501,6 +501,7 @@ def test_a_missing_driver_is_named(tmp_path):
     "module, words",
     [
         ("raise ImportError('no', name='sqlalchemy')\n", "The ledger needs SQLAlchemy"),
+        ("__version__ = '2.1.0'\nraise ImportError('no')\n", "The ledger needs SQLAlchemy"),
         ("__version__ = '1.3.24'\n", "SQLAlchemy 1.3.24 is too old for the ledger"),
     ],
 )
