@@ -1,5 +1,6 @@
 """Shared by all tests: loopback only, a clean environment, frozen clocks, sandboxes."""
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -11,10 +12,10 @@ import subprocess
 import sys
 
 import hypothesis
+import mariadb as mariadb_server
+import postgresql as postgresql_server
 import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
-from mariadb import mariadb  # noqa: F401  (a fixture)
-from postgresql import postgresql  # noqa: F401  (a fixture)
 from redis_server import redis_socket  # noqa: F401  (a fixture)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
@@ -157,6 +158,32 @@ def tls_sandbox(authority, monkeypatch, tmp_path):
     monkeypatch.setenv("ALIBABA_CLOUD_CA_BUNDLE", str(bundle))
     with Sandbox(ssl_context=context) as sandbox:
         yield sandbox
+
+
+@contextlib.contextmanager
+def server(programs, driver, run):
+    """Run a database server. Without its programs the test is skipped; in CI that is a failure."""
+    if not programs:
+        assert not os.environ.get("CI"), "%s is missing" % run.__name__
+        pytest.skip("%s is not installed" % run.__name__)
+    pytest.importorskip(driver, reason="the database's driver is not installed")
+    with run() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def mariadb():
+    """The URL of an empty database; ``init_command`` may be added to it."""
+    with server(all(mariadb_server.PROGRAMS), "pymysql", mariadb_server.mariadb) as address:
+        mariadb_server.execute(address, "CREATE DATABASE ledger")
+        yield "mysql+pymysql://ledger:canary-password@/ledger?unix_socket=" + address
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """The URL of an empty database."""
+    with server(postgresql_server.PROGRAMS, "psycopg2", postgresql_server.postgresql) as url:
+        yield url
 
 
 def run_python(code, *, env=None, cwd=None, check=True, timeout=60):

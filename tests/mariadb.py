@@ -1,27 +1,21 @@
-"""A real MariaDB for the tests of the ledger, reached by a socket in a temporary folder.
+"""A real MariaDB for tests and programs, reached by a socket in a temporary folder."""
 
-Without its programs those tests are skipped; with ``CI`` set that is a failure.
-"""
-
+import contextlib
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 
-import pytest
+# Debian keeps the server out of the PATH of users.
+PATH = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+PROGRAMS = [shutil.which(name, path=PATH) for name in ("mariadbd", "mariadb-install-db", "mariadb")]
 
 
-@pytest.fixture(scope="session")
+@contextlib.contextmanager
 def mariadb():
-    """The URL of an empty database; ``init_command`` may be added to it."""
-    # Debian keeps the server out of the PATH of users.
-    path = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
-    server, install = (shutil.which(name, path=path) for name in ("mariadbd", "mariadb-install-db"))
-    if not server or not install:
-        assert not os.environ.get("CI"), "MariaDB is missing"
-        pytest.skip("MariaDB is not installed")
-    pymysql = pytest.importorskip("pymysql", reason="MySQL's driver is not installed")
+    """Run a server; yield the path of its socket. Its user ``ledger`` may do everything."""
+    server, install, _ = PROGRAMS
     folder = tempfile.mkdtemp(prefix="facecert-db-", dir="/tmp")  # a socket's path must be short
     data, address = folder + "/data", folder + "/socket"
     # --no-defaults: the machine's own settings are not for this server.
@@ -46,15 +40,17 @@ def mariadb():
         while not os.path.exists(address):
             assert running.poll() is None and time.monotonic() < end, "MariaDB does not start"
             time.sleep(0.1)
-        connection = pymysql.connect(unix_socket=address, user="root")
-        with connection.cursor() as cursor:
-            cursor.execute("CREATE DATABASE ledger")
-            cursor.execute("CREATE USER ledger@localhost IDENTIFIED BY 'canary-password'")
-            cursor.execute("GRANT ALL ON *.* TO ledger@localhost")
-        connection.close()
-        yield "mysql+pymysql://ledger:canary-password@/ledger?unix_socket=" + address
+        execute(address, "CREATE USER ledger@localhost IDENTIFIED BY 'canary-password'")
+        execute(address, "GRANT ALL ON *.* TO ledger@localhost")
+        yield address
     finally:
         if running is not None:
             running.kill()
             running.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def execute(address, statement):
+    """Execute a statement with the server's own client."""
+    command = [PROGRAMS[2], "--no-defaults", "--user=root", "--socket=" + address]
+    subprocess.run(command + ["--execute=" + statement], check=True, timeout=60)

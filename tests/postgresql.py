@@ -1,16 +1,12 @@
-"""A real PostgreSQL for the tests of the ledger, reached by a socket in a temporary folder.
+"""A real PostgreSQL for tests and programs, reached by a socket in a temporary folder."""
 
-Without its programs those tests are skipped; with ``CI`` set that is a failure.
-"""
-
+import contextlib
 import glob
 import os
 import pathlib
 import shutil
 import subprocess
 import tempfile
-
-import pytest
 
 
 def _programs():
@@ -20,25 +16,23 @@ def _programs():
     return pathlib.Path(folders[-1]) if folders else None
 
 
+PROGRAMS = _programs()
+
+
 def _as_its_user(command):
     """PostgreSQL does not run as root."""
     return ["runuser", "-u", "postgres", "--"] + command if os.getuid() == 0 else command
 
 
-@pytest.fixture(scope="session")
+@contextlib.contextmanager
 def postgresql():
-    """The URL of an empty database."""
-    programs = _programs()
-    if programs is None:
-        assert not os.environ.get("CI"), "PostgreSQL is missing"
-        pytest.skip("PostgreSQL is not installed")
-    pytest.importorskip("psycopg2", reason="PostgreSQL's driver is not installed")
+    """Run a server; yield the URL of an empty database."""
     folder = tempfile.mkdtemp(prefix="facecert-pg-", dir="/tmp")  # a socket's path must be short
     if os.getuid() == 0:
         shutil.chown(folder, "postgres", "postgres")
 
     def run(program, *arguments):
-        command = [str(programs / program), "-D", folder + "/data"] + list(arguments)
+        command = [str(PROGRAMS / program), "-D", folder + "/data"] + list(arguments)
         subprocess.run(
             _as_its_user(command), check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=120
         )

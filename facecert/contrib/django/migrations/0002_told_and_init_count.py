@@ -27,6 +27,18 @@ def convert(apps: Any, schema_editor: Any) -> None:
             rows.filter(pk=row.pk).update(certify_id=None)
 
 
+def compare_exactly(apps: Any, schema_editor: Any) -> None:
+    """Make MySQL distinguish order numbers and ids that differ only in case.
+
+    Explicitly utf8mb4, because the database's own charset may be latin1 or gbk.
+    """
+    if schema_editor.connection.vendor != "mysql":
+        return
+    modify = "alter table facecert_verification modify %s character set utf8mb4 collate utf8mb4_bin"
+    schema_editor.execute(modify % "outer_order_no varchar(32)" + " not null")
+    schema_editor.execute(modify % "certify_id varchar(64)" + " null")
+
+
 class Migration(migrations.Migration):
     """Converts the rows between two changes of the column."""
 
@@ -56,4 +68,5 @@ class Migration(migrations.Migration):
             name="certify_id",
             field=models.CharField(blank=True, max_length=64, null=True, unique=True),
         ),
+        migrations.RunPython(compare_exactly, migrations.RunPython.noop, atomic=False),
     ]
