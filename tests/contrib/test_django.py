@@ -888,6 +888,19 @@ class Lost:
         monkeypatch.setattr(real, "close", closed)
 
 
+def test_bug_a_connection_lost_between_requests_failed_the_next_one(
+    sandbox, opened, person, monkeypatch, heard
+):
+    """A MySQL server closes connections that were idle, and the site keeps them for longer."""
+    sandbox.complete(opened.certify_id)
+    lost = Lost(monkeypatch)
+    lost.down = True
+    assert deliver(opened.outer_order_no, genuine(opened)).status_code == 200
+    assert state_of(opened) == "passed" and len(heard) == 1
+    lost.closes, lost.down = 1, True
+    assert open_verification(**person)[0].state == "opened"
+
+
 def test_bug_a_connection_lost_while_the_gateway_answered_left_the_row_sent(
     sandbox, options, person, monkeypatch, caplog
 ):
@@ -961,7 +974,8 @@ def test_a_timeouts_signal_after_the_response_leaves_the_ids_in_the_log(
     def struck(*args):
         raise KeyboardInterrupt
 
-    works = [django_models.again_if_lost, struck]  # of keep_sent and of keep_opening
+    # Two of keep_sent, and the first of keep_opening.
+    works = [django_models.again_if_lost, django_models.again_if_lost, struck]
     monkeypatch.setattr(django_models, "again_if_lost", lambda *args: works.pop(0)(*args))
     with pytest.raises(KeyboardInterrupt):
         open_verification(outer_order_no="order1", **person)

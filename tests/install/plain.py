@@ -7,14 +7,14 @@ import os
 import tempfile
 
 import facecert
-from person import pass_verification
+from person import answer
 
 PERSON = {"cert_name": "张三", "cert_no": "330103199001011230"}
 PROFILE = "[default]\ntype = access_key\naccess_key_id = %s\naccess_key_secret = %s\n"
 
 opened = facecert.init(return_url="", **PERSON)
 assert not facecert.query(opened.certify_id).passed
-pass_verification(opened.certify_url)
+answer(opened.certify_url)
 assert facecert.query(opened.certify_id).passed
 
 opened = facecert.Client.from_environment().init(

@@ -152,7 +152,7 @@ class ModelLedger(BaseLedger):
             "created_at": _for_database(sent_at),
             "expires_at": _for_database(sent_at + LIFETIME),
         }
-        known = rows.filter(outer_order_no=outer_order_no).first()
+        known = again_if_lost(rows.db, rows.filter(outer_order_no=outer_order_no).first)
         count = InitCount.objects.using(rows.db)
         day = sent_at.astimezone(CHINA).date()
         if per_day is not None:
@@ -215,7 +215,8 @@ class ModelLedger(BaseLedger):
         """Store the certify_id of a proven callback, or raise CallbackError."""
         rows = written()
         mine = models.Q(outer_order_no=outer_order_no)
-        found = list(rows.filter(mine | models.Q(certify_id=certify_id)))
+        named = rows.filter(mine | models.Q(certify_id=certify_id))
+        found = again_if_lost(rows.db, lambda: list(named))
         for row in found:
             if row.outer_order_no != outer_order_no or row.certify_id not in (None, certify_id):
                 raise CallbackError("The callback is about another verification.")

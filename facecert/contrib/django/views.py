@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from ...errors import CallbackError, FacecertError
 from ...lifecycle import is_known
 from .conf import client
-from .models import ModelLedger, Verification, written
+from .models import ModelLedger, Verification, again_if_lost, written
 from .signals import verified
 
 #: Bytes of a posted callback; a genuine one has a few hundred.
@@ -39,7 +39,8 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     try:
         # Before the row is read; see 403.
         claim = client().read_callback(_parameters(request), order)
-        row = written().filter(outer_order_no=order).first()
+        rows = written().filter(outer_order_no=order)
+        row = again_if_lost(rows.db, rows.first)
         if row is None:
             return _text("No such order.", 404)
         # The id is needed even if the query fails.
