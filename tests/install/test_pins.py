@@ -3,26 +3,20 @@
 The environments of ``pins.py`` need the network, so CI runs them as a program.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pins
 import pytest
+import trips
 from conftest import ROOT
 
 
-@pytest.mark.parametrize(
-    "program",
-    ["plain.py", "flask_app.py", pytest.param("django_site.py", marks=pytest.mark.long)],
-)
-def test_an_app_is_verified(sandbox, program, tmp_path):
-    if program == "django_site.py":
-        pytest.importorskip("django", reason="Django is an extra")
-    if program == "flask_app.py":
-        pytest.importorskip("blinker", reason="blinker is an extra")
+def test_a_script_is_verified(sandbox, tmp_path):
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "install" / program)],
+        [sys.executable, str(ROOT / "tests" / "install" / "plain.py")],
         env=dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8", **sandbox.environment),
         cwd=str(tmp_path),
         stdout=subprocess.PIPE,
@@ -31,6 +25,17 @@ def test_an_app_is_verified(sandbox, program, tmp_path):
     )
     output = done.stdout.decode("utf-8")
     assert done.returncode == 0 and "passed" in output, output
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("app, package", [(pins.FLASK, "blinker"), (pins.DJANGO, "django")])
+def test_an_app_makes_its_round_trip(sandbox, tmp_path, app, package):
+    pytest.importorskip(package, reason="the framework is an extra")
+    trip = pins.Trip(app, "wsgiref", "sqlite")
+    environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
+    with contextlib.ExitStack() as stack:
+        databases = trips.Databases(stack, tmp_path)
+        trips.run(trip, databases, sandbox.environment, sys.executable, environ)
 
 
 def test_what_changed_is_found():

@@ -26,6 +26,12 @@ from person import answer  # noqa: E402
 
 CUSTOMERS = 50
 
+FLASK = "flask_app:app"
+DJANGO = "django_site:application"
+
+#: Every driver and server.
+TOOLS = ["PyMySQL", "mysqlclient", "psycopg2-binary", "gunicorn", "uwsgi", "gevent"]
+
 #: Name of a database -> charset, and the first statement of each connection.
 DATABASES = {
     "sqlite": ("", ""),
@@ -76,9 +82,12 @@ class Databases:
             self._addresses[kind] = self._stack.enter_context(start())
         address = self._addresses[kind]
         if kind == "postgresql":
-            settings = {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres",
-                        "USER": "ledger", "HOST": address.partition("host=")[2]}  # fmt: skip
-            return settings, address
+            folder = address.partition("host=")[2]
+            createdb = [str(postgresql.PROGRAMS / "createdb"), "-h", folder, "-U", "ledger", name]
+            subprocess.run(createdb, check=True, timeout=60)
+            settings = {"ENGINE": "django.db.backends.postgresql", "NAME": name,
+                        "USER": "ledger", "HOST": folder}  # fmt: skip
+            return settings, address.replace("/postgres?", "/%s?" % name)
         charset, first = DATABASES[trip.database]
         mariadb.execute(address, "CREATE DATABASE %s CHARACTER SET %s" % (name, charset))
         scheme = {"PyMySQL": "mysql+pymysql", "mysqlclient": "mysql+mysqldb"}[trip.driver]
@@ -111,7 +120,7 @@ def run(
         FACECERT_CONNECT_TIMEOUT="60", **sandbox
     )  # fmt: skip
     environ["PYTHONPATH"] = os.pathsep.join([str(HERE), environ.get("PYTHONPATH", "")]).rstrip(":")
-    django = trip.app.startswith("django")
+    django = trip.app == DJANGO
     if not django:
         environ["FACECERT_LEDGER"] = url
     with tempfile.TemporaryDirectory() as told:
@@ -194,14 +203,16 @@ def others(trip: Trip) -> Iterator[Trip]:
             yield trip._replace(database=database)
 
 
+def tools(trip: Trip) -> List[str]:
+    """Return the packages of a trip's server and driver."""
+    driver = {"mariadb": [trip.driver], "postgresql": ["psycopg2-binary"]}
+    return driver.get(trip.database.split()[0], []) + [
+        name for name in ("gunicorn", "uwsgi", "gevent") if name in trip.server
+    ]
+
+
 def versions(trip: Trip, installed: Dict[str, str]) -> List[str]:
-    """Return "name version" of what a trip uses, as far as pip knows it."""
-    names = ["Django" if trip.app.startswith("django") else "Flask", trip.server.split()[0]]
-    if "gevent" in trip.server:
-        names.append("gevent")
-    kind = trip.database.split()[0]
-    names += {"mariadb": [trip.driver], "postgresql": ["psycopg2-binary"]}.get(kind, [])
-    if not trip.app.startswith("django"):
-        names.append("SQLAlchemy")
+    """Return "name version" of the packages of a trip."""
+    app = ["Django"] if trip.app == DJANGO else ["Flask", "SQLAlchemy"]
     known = {name.lower(): version for name, version in installed.items()}
-    return ["%s %s" % (name, known.get(name.lower(), "")) for name in names]
+    return ["%s %s" % (name, known[name.lower()]) for name in app + tools(trip)]
