@@ -29,6 +29,10 @@ SERVERS = {
     "uwsgi --enable-threads": UWSGI + " --master --processes 2 --threads 8 --enable-threads",
     "uwsgi --gevent": UWSGI + " --master --gevent 60 --gevent-monkey-patch",
     "uwsgi --gevent-early": UWSGI + " --master --gevent 60 --gevent-early-monkey-patch",
+    # For apps that keep their states in memory.
+    "gunicorn gthread, one worker": GUNICORN + " --workers 1 --worker-class gthread --threads 60",
+    "gunicorn gevent, one worker": GUNICORN + " --workers 1 --worker-class gevent",
+    "uwsgi --gevent-early, one": UWSGI + " --gevent 110 --gevent-early-monkey-patch",
     # Without a master it does not fork: the patch comes to the process that has used the client.
     "uwsgi --gevent, no master": UWSGI + " --gevent 60 --gevent-monkey-patch",
 }

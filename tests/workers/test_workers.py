@@ -1,21 +1,22 @@
 """Real gunicorn and uWSGI serve an app whose client was made before the server patched Python."""
 
+import html
 import http.client
+import http.cookiejar
 import importlib.util
 import json
 import os
 import pathlib
+import re
 import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from urllib.parse import unquote, urlencode
 
 import pytest
-from conftest import ROOT
+from conftest import NAME, NUMBER, ROOT
+from web_servers import LONGEST, Web, free_port
 
 pytest.importorskip("sqlalchemy")
 from facecert.ledger import Ledger  # noqa: E402
@@ -23,85 +24,42 @@ from facecert.ledger import Ledger  # noqa: E402
 pytestmark = pytest.mark.long
 
 FOLDER = pathlib.Path(__file__).resolve().parent
-GUNICORN = [sys.executable, "-m", "gunicorn", "app:app", "--workers", "2", "--bind", "unix:http"]
-UWSGI = ["uwsgi", "--wsgi", "app:app", "--http-socket", "http", "--die-on-term", "--listen", "64"]
-SERVERS = {
-    "gunicorn-sync": GUNICORN + ["--preload"],
-    "gunicorn-gthread": GUNICORN + ["--preload", "--worker-class", "gthread", "--threads", "50"],
-    "gunicorn-gevent": GUNICORN + ["--preload", "--worker-class", "gevent"],
-    "gunicorn-eventlet": GUNICORN + ["--preload", "--worker-class", "eventlet"],
-    "uwsgi-prefork": UWSGI + ["--master", "--processes", "4"],
-    "uwsgi-gevent": UWSGI + ["--master", "--gevent", "60", "--gevent-monkey-patch"],
-    # Without a master it does not fork: the patch comes to the process that has used the client.
-    "uwsgi-gevent-alone": UWSGI + ["--gevent", "60", "--gevent-monkey-patch"],
-}
-#: What a caller waits for a response at most, in seconds. Nothing that works takes so long.
-LONGEST = 120
+SERVERS = [
+    "gunicorn sync --preload", "gunicorn gthread --preload", "gunicorn gevent --preload",
+    "gunicorn eventlet --preload", "uwsgi", "uwsgi --gevent", "uwsgi --gevent, no master",
+]  # fmt: skip
 
 
-class Web:
-    """A server with the app, reached by a socket in a folder of its own."""
+def get(web, path):
+    """Return the JSON of a response."""
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=LONGEST)
+    try:
+        connection.request("GET", path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        body = response.read().decode("utf-8")
+        assert response.status == 200, body
+        return json.loads(body)
+    except (AssertionError, OSError, http.client.HTTPException) as error:
+        raise AssertionError("%r\n%s" % (error, web.log)) from None
+    finally:
+        connection.close()
 
-    def __init__(self, command, environ):
-        self._folder = pathlib.Path(tempfile.mkdtemp(prefix="facecert-web-", dir="/tmp"))
-        self._log = self._folder / "log"
-        path = os.pathsep.join([str(ROOT), str(FOLDER)])
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, cwd=str(self._folder), stdout=log, stderr=log, start_new_session=True,
-                env=dict(os.environ, PYTHONPATH=path, PYTHONUNBUFFERED="1", **environ),
-            )  # fmt: skip
 
-    def __enter__(self):
-        deadline = time.monotonic() + LONGEST
-        try:
-            while not (self._folder / "http").exists():
-                assert self._process.poll() is None and time.monotonic() < deadline, self.log
-                time.sleep(0.05)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+def get_all(web, paths):
+    """Return the JSON of many responses, all asked for at once."""
+    with ThreadPoolExecutor(len(paths)) as pool:
+        return list(pool.map(lambda path: get(web, path), paths))
 
-    def __exit__(self, *exc_info):
-        try:
-            self._process.terminate()
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            pass  # killed below, with its workers
-        finally:
-            try:
-                os.killpg(self._process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # all of them have ended
-            self._process.wait()
-            shutil.rmtree(str(self._folder))
 
-    @property
-    def log(self):
-        return self._log.read_text(encoding="utf-8", errors="replace")
-
-    def get(self, path):
-        """Return the JSON of a response."""
-        connection = http.client.HTTPConnection("localhost")
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(LONGEST)
-        try:
-            connection.sock.connect(str(self._folder / "http"))
-            connection.request("GET", path, headers={"Connection": "close"})
-            response = connection.getresponse()
-            body = response.read().decode("utf-8")
-            assert response.status == 200, body
-            return json.loads(body)
-        except (AssertionError, OSError, http.client.HTTPException) as error:
-            raise AssertionError("%r\n%s" % (error, self.log)) from None
-        finally:
-            connection.close()
-
-    def get_all(self, paths):
-        """Return the JSON of many responses, all asked for at once."""
-        with ThreadPoolExecutor(len(paths)) as pool:
-            return list(pool.map(self.get, paths))
+def needs(server):
+    """Skip the test where the server is not installed; in CI that is a failure."""
+    missing = "uwsgi" in server and shutil.which(os.path.dirname(sys.executable) + "/uwsgi") is None
+    for module in ("gunicorn", "gevent", "eventlet"):
+        uses = module in server and "uwsgi" not in server
+        missing = missing or uses and importlib.util.find_spec(module) is None
+    if missing:
+        assert not os.environ.get("CI"), "%s is missing" % server
+        pytest.skip("%s is not installed" % server)
 
 
 @pytest.fixture
@@ -117,16 +75,9 @@ def environ(gateway, used, tmp_path):
 
 @pytest.fixture
 def web(server, environ):
-    command = SERVERS[server]
-    here = pathlib.Path(sys.executable).parent / command[0]
-    missing = shutil.which(str(here)) is None and shutil.which(command[0]) is None
-    for module in {"gunicorn", "gevent", "eventlet"} & set(command):
-        missing = missing or importlib.util.find_spec(module) is None
-    if missing:
-        assert not os.environ.get("CI"), "%s is missing" % server
-        pytest.skip("%s is not installed" % server)
-    command = [str(here) if here.exists() else command[0]] + command[1:]
-    with Web(command, environ) as web:
+    needs(server)
+    path = os.pathsep.join([str(ROOT), str(FOLDER)])
+    with Web(server, "app:app", dict(os.environ, PYTHONPATH=path, **environ), free_port()) as web:
         yield web
 
 
@@ -143,7 +94,7 @@ def test_bug_late_patch_froze_calls_or_failed_over_tls(web, environ, gateway):
     for by in ("paced", "extension"):
         orders = ["%s%02d" % (by, number) for number in range(20)]
         gateway.fail("slow", times=20, on="init", seconds=0.2)  # so that they overlap
-        for order, result in zip(orders, web.get_all(["/%s/%s" % (by, it) for it in orders])):
+        for order, result in zip(orders, get_all(web, ["/%s/%s" % (by, it) for it in orders])):
             assert result.get("order") == order, (result, web.log)
             opened[order] = result["certify_id"]
     for order, certify_id in opened.items():
@@ -154,13 +105,68 @@ def test_bug_late_patch_froze_calls_or_failed_over_tls(web, environ, gateway):
     for certify_id in passed:
         gateway.complete(certify_id)
     several = [ids[number : number + 12] for number in range(20)]
-    for asked, result in zip(several, web.get_all(["/query/" + ",".join(it) for it in several])):
+    for asked, result in zip(several, get_all(web, ["/query/" + ",".join(it) for it in several])):
         assert result == [[it, it in passed, "None"] for it in asked], (result, web.log)
     gateway.stop()
     orders = ["late%02d" % number for number in range(20)]
-    for result in web.get_all(["/paced/" + order for order in orders]):
+    for result in get_all(web, ["/paced/" + order for order in orders]):
         assert result["outcome"] == "not sent", (result, web.log)
     states = {entry.outer_order_no: entry.state for entry in ledger.entries()}
     assert {states[order] for order in orders} == {"refused"}
     assert {states[order] for order in opened} == {"opened", "passed"}
     ledger.database.close()
+
+
+class Customer:
+    """A browser at the Flask example's shop, with cookies of its own."""
+
+    def __init__(self, port):
+        self._shop = "http://127.0.0.1:%d" % port
+        cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
+        self._browser = urllib.request.build_opener(cookies)
+
+    def get(self, path, form=None):
+        data = None if form is None else urlencode(form).encode("utf-8")
+        with self._browser.open(self._shop + path, data, timeout=LONGEST) as response:
+            return response.geturl().replace(self._shop, ""), response.read().decode("utf-8")
+
+    def book(self):
+        """Submit the form; return the order's path and the link to the verification."""
+        _, page = self.get("/")
+        hidden = dict(re.findall('name="(key|csrf)" value="([^"]*)"', page))
+        assert len(hidden) == 2, page
+        path, page = self.get("/", dict(hidden, name=NAME, number=NUMBER))
+        return path, html.unescape(re.search('id="here" href="([^"]*)"', page).group(1))
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["gunicorn gthread, one worker", "gunicorn gevent, one worker", "uwsgi --gevent-early, one"],
+)
+def test_fifty_customers_at_once_in_the_flask_example(server, tls_sandbox):
+    """Each gets the right result; under gevent a slow response of the gateway delays only one."""
+    needs(server)
+    port = free_port()
+    environ = dict(
+        os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "examples" / "flask_app")]),
+        FACECERT_CALLBACK_SECRET="a-secret-of-sixteen-and-more", FACECERT_READ_TIMEOUT="100",
+        FACECERT_PUBLIC_URL="http://127.0.0.1:%d" % port, **tls_sandbox.environment
+    )  # fmt: skip
+    with Web(server, "app:create_app()", environ, port) as web:
+        customers = [Customer(port) for _ in range(50)]
+        tls_sandbox.fail("slow", times=1, on="init", seconds=LONGEST)
+        with ThreadPoolExecutor(50) as pool:
+            booked = {pool.submit(one.book): one for one in customers}
+            done = []
+            for future in as_completed(booked, timeout=LONGEST):
+                done.append((booked[future],) + future.result())
+                if len(done) == 49:
+                    tls_sandbox.heal()  # releases the slow response
+        assert len(tls_sandbox.requests) == 50, web.log
+        ids = [re.search("[0-9a-f]{32}", unquote(link)).group() for _, _, link in done]
+        assert len(set(ids)) == 50
+        for number, certify_id in enumerate(ids):
+            tls_sandbox.complete(certify_id, number % 3 != 0)
+        assert tls_sandbox.wait_for_callbacks(LONGEST)
+        states = [json.loads(one.get(path + "/state")[1])["state"] for one, path, _ in done]
+        assert states == ["passed" if number % 3 else "failed" for number in range(50)], web.log
