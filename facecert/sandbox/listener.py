@@ -168,7 +168,11 @@ class _Handler(WSGIRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(b"".join(chunks))
 
-    do_GET = do_POST = do_HEAD = do_PUT = answer
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # For do_GET and so on, because http.server itself would refuse methods without one.
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
 
     def date_time_string(self, timestamp: Optional[float] = None) -> str:
         return super().date_time_string(self.server.listener.clock())  # type: ignore[attr-defined]

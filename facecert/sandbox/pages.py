@@ -38,15 +38,20 @@ def create_application(
         words += " certificate; Origin must be the same.\n"
         return Response(words, 403, content_type="text/plain; charset=utf-8")
 
-    @app.route("/", methods=["GET", "POST", "PUT"])
-    def front() -> Any:
-        body = request.get_data(cache=False, as_text=True)
-        if request.method == "GET" and not request.query_string:
-            return render_template("front.html", verifications=service.newest_first())
+    # Not a route, because Flask itself would refuse methods that a route does not name.
+    @app.before_request
+    def call() -> Any:
         query = request.query_string.decode("latin-1")
+        if request.path != "/" or request.method == "GET" and not query:
+            return None
+        body = request.get_data(cache=False, as_text=True)
         peer = (request.environ["REMOTE_ADDR"], int(request.environ["REMOTE_PORT"]))
         response = exchange.answer(request.method, query, body, dict(request.headers), peer)
         return Response(response.text, response.status, content_type=response.content_type)
+
+    @app.route("/")
+    def front() -> Any:
+        return render_template("front.html", verifications=service.newest_first())
 
     @app.route("/gateway.do", methods=["GET", "POST"])
     def verify() -> Any:

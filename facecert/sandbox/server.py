@@ -24,6 +24,7 @@ class Sandbox:
         scene_id, access_key_id, access_key_secret: what clients must use.
         clock: returns the time in seconds since the epoch; for tests of what expires.
         ssl_context: serve HTTPS with it.
+        data_as_text: Data is JSON text, as the official .NET and Tea models declare it.
 
     Raises:
         ValueError: ``access_key_id`` looks like a real one.
@@ -34,7 +35,8 @@ class Sandbox:
         self, *, port: int = 0, scene_id: str = SCENE_ID,
         access_key_id: str = "sandbox-access-key-id",
         access_key_secret: str = "sandbox-access-key-secret",
-        clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None
+        clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None,
+        data_as_text: bool = False
     ) -> None:
         try:
             # Imported here, because pytest imports this module even where Flask is missing.
@@ -48,7 +50,7 @@ class Sandbox:
         self.scene_id = scene_id
         self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
-        self._exchange = Exchange(self._gate, self._service, clock)
+        self._exchange = Exchange(self._gate, self._service, clock, data_as_text)
         self._caller = Caller()
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries

@@ -58,6 +58,9 @@ _INIT_RULES = {
 }
 _DEFAULTS = {"encryptType": "", "callbackUrl": "https://none", "callbackToken": ""}
 
+#: Wire name -> what the message of Code 400 adds.
+_HINTS = {"returnUrl": ' must be a string. Send "" for none'}
+
 #: Code, Message and Data of a response.
 Answer = Tuple[int, str, Optional[Dict[str, Any]]]
 
@@ -224,4 +227,4 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
 
 
 def _not_valid(field: str) -> Answer:
-    return 400, "%s: %s" % (MESSAGES[400], field), None
+    return 400, "%s: %s%s" % (MESSAGES[400], field, _HINTS.get(field, "")), None
