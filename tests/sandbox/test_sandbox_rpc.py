@@ -380,9 +380,13 @@ def test_keys_that_run_out(sandbox, person):
     with sandbox.client(credentials=("STS.a", "secretword", "tokenword")) as client:
         client.init(**person)
         sandbox.revoke("STS.a")
-        with pytest.raises(facecert.SignatureError) as caught:
+        with pytest.raises(facecert.SignatureError, match="expired") as caught:
             client.init(**person)
         assert caught.value.code == "InvalidSecurityToken.Expired"
+    with sandbox.client(credentials=("STS.a", "secretword")) as client:
+        with pytest.raises(facecert.SignatureError, match="ALIBABA_CLOUD_SECURITY_TOKEN") as caught:
+            client.init(**person)
+        assert caught.value.code == "MissingSecurityToken"
     sandbox.revoke(sandbox.access_key_id)
     with sandbox.client() as client:
         with pytest.raises(facecert.SignatureError) as caught:
