@@ -17,6 +17,8 @@ from mariadb import mariadb  # noqa: F401  (a fixture)
 from postgresql import postgresql  # noqa: F401  (a fixture)
 from redis_server import redis_socket  # noqa: F401  (a fixture)
 
+from facecert.sandbox.fixtures import facecert_sandbox  # noqa: F401  (a fixture)
+
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):
     if _variable.upper().startswith(("ALIBABA_CLOUD_", "ALIYUN_", "FACECERT_")) or (
@@ -104,7 +106,7 @@ def clock():
 
 
 @pytest.fixture
-def sandbox(facecert_sandbox):
+def sandbox(facecert_sandbox):  # noqa: F811
     return facecert_sandbox
 
 

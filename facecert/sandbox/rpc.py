@@ -210,7 +210,7 @@ class Exchange:
         )
         parameters, fault = dict(in_query + in_form), NO_FAULT
         # JSON also when Format is missing, empty or unknown.
-        write = _xml if parameters.get("Format", "").upper() == "XML" else _json
+        as_xml = parameters.get("Format", "").upper() == "XML"
         envelope: Dict[str, Any] = {"RequestId": str(uuid.uuid4()).upper()}
         try:
             try:
@@ -225,12 +225,11 @@ class Exchange:
             )
         except Refusal as refusal:
             envelope.update(HostId=HOST_ID, Code=refusal.code, Message=refusal.message)
-            return write(refusal.status, "Error", envelope)
+            return _response(refusal.status, as_xml, envelope)
         envelope.update(Message=message, Code=code)
         if data is not None:
             envelope["Data"] = data
-        envelope = fault.bend(envelope, self._data_as_text)
-        response = write(200, "ExecuteRequestResponse", envelope)
+        response = _response(200, as_xml, fault.bend(envelope, self._data_as_text))
         if fault.name == "html-502":
             response = Response(502, "text/html", _PAGE_502)
         elif fault.name == "truncated":
@@ -238,17 +237,15 @@ class Exchange:
         return response._replace(status=CUT) if fault.delay() else response
 
 
-def _json(status: int, root: str, envelope: Mapping[str, Any]) -> Response:
+def _response(status: int, as_xml: bool, envelope: Mapping[str, Any]) -> Response:
+    if as_xml:
+        root = _element("ExecuteRequestResponse" if status == 200 else "Error", envelope)
+        text = "<?xml version='1.0' encoding='UTF-8'?>" + ElementTree.tostring(root, "unicode")
+        return Response(status, "text/xml;charset=utf-8", text)
     text = json.dumps(envelope, ensure_ascii=False)
     # A parameter that the text repeats may hold bytes that are not UTF-8.
     text = text.encode("utf-8", "replace").decode("utf-8")
     return Response(status, "application/json;charset=utf-8", text)
-
-
-def _xml(status: int, root: str, envelope: Mapping[str, Any]) -> Response:
-    text = ElementTree.tostring(_element(root, envelope), encoding="unicode")
-    declaration = "<?xml version='1.0' encoding='UTF-8'?>"
-    return Response(status, "text/xml;charset=utf-8", declaration + text)
 
 
 def _element(name: str, value: Any) -> ElementTree.Element:

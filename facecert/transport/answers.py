@@ -52,7 +52,7 @@ GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
         "MissingSecurityToken|IncompleteSignature.*",
         SignatureError,
         "The STS token was not sent, or the signature is incomplete. Set"
-        " ALIBABA_CLOUD_SECURITY_TOKEN beside AccessKey id and secret, or pass (id, secret, token).",
+        " ALIBABA_CLOUD_SECURITY_TOKEN, or pass (id, secret, token) as credentials.",
     ),
     (
         r"InvalidSecurityToken\.Expired",
