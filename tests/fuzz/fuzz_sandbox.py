@@ -327,7 +327,8 @@ def judge_exchange(given):
 # --- The listener, over a socket.
 
 _lines = st.sampled_from(
-    ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /?a=b HTTP/1.1", "GET /?Format=XML HTTP/1.1", "HEAD / HTTP/1.0",
+    ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /?a=b HTTP/1.1", "HEAD / HTTP/1.0",
+     "GET /?Format=XML HTTP/1.1",
      "PUT / HTTP/1.1", "DELETE / HTTP/1.1", "POST /faults HTTP/1.1",
      "GET /gateway.do?biz_content=%7B%7D&sign=x HTTP/1.1",
      "GET http://127.0.0.1/ HTTP/1.1", "GET * HTTP/1.1", "GET //x/../y HTTP/1.1",
