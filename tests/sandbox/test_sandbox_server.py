@@ -445,10 +445,12 @@ def test_a_share_of_the_calls_fails_until_it_is_healed(sandbox, client, person):
     sandbox.fail("code-402", share=0.2, on="query")
     sandbox.fail("code-403", share=0.3)
     met = []
-    for _ in range(200):
-        with pytest.raises(facecert.ServiceError) as caught:
-            client.query(certify_id)  # forgotten: 400 when nothing else happens
-        met.append(caught.value.code)
+    # Without retries, which a busy machine may cause.
+    with sandbox.client(attempts=1) as patient:
+        for _ in range(200):
+            with pytest.raises(facecert.ServiceError) as caught:
+                patient.query(certify_id)  # forgotten: 400 when nothing else happens
+            met.append(caught.value.code)
     assert 25 <= met.count(402) <= 55 and 40 <= met.count(403) <= 80
     assert [request.fault for request in sandbox.requests] == [
         {402: "code-402", 403: "code-403", 400: None}[code] for code in met
