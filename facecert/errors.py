@@ -186,7 +186,7 @@ class Throttled(GatewayError):
 
 
 class SignatureError(GatewayError):
-    """The AccessKey id is unknown or disabled, or the secret or STS token does not match it."""
+    """The AccessKey id is unknown or disabled, or secret or STS token is wrong or missing."""
 
 
 class ClockSkew(GatewayError):

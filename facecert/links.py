@@ -21,14 +21,12 @@ _LEFT_ALONE = "-_.!~*'()"
 
 def is_loopback(url: str) -> bool:
     """Tell whether a URL's host is this machine itself (127.0.0.0/8, ::1 or localhost)."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
     import ipaddress
 
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # of either: no address, or no URL
         return False
 
 

@@ -18,6 +18,8 @@ import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
 from redis_server import redis_socket  # noqa: F401  (a fixture)
 
+from facecert.sandbox.fixtures import facecert_sandbox  # noqa: F401  (a fixture)
+
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):
     if _variable.upper().startswith(("ALIBABA_CLOUD_", "ALIYUN_", "FACECERT_")) or (
@@ -105,7 +107,7 @@ def clock():
 
 
 @pytest.fixture
-def sandbox(facecert_sandbox):
+def sandbox(facecert_sandbox):  # noqa: F811
     return facecert_sandbox
 
 

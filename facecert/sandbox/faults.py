@@ -60,19 +60,19 @@ class Fault(NamedTuple):
         code = CODES.get(self.name)
         return None if code is None else (code, MESSAGES[code], None)
 
-    def bend(self, envelope: Dict[str, Any]) -> Dict[str, Any]:
-        """Return the response's JSON object as the fault changes it."""
-        if self.name == "data-string":
-            return dict(envelope, Data=json.dumps(envelope.get("Data")))
+    def bend(self, envelope: Dict[str, Any], data_as_text: bool) -> Dict[str, Any]:
+        """Return the response's object as the fault changes it, and with Data as JSON text."""
         if self.name == "data-null":
-            return dict(envelope, Data=None)
-        if self.name == "code-string":
-            return dict(envelope, Code=str(envelope["Code"]))
+            envelope = dict(envelope, Data=None)
+        elif self.name == "code-string":
+            envelope = dict(envelope, Code=str(envelope["Code"]))
+        elif self.name == "extra-keys":
+            data = dict(envelope.get("Data") or {}, subCode="", verifyScore=[0.5, None])
+            envelope = dict(envelope, Data=data, Success=True, TraceId={"nested": [1, 2]})
+        if (data_as_text or self.name == "data-string") and envelope.get("Data") is not None:
+            envelope = dict(envelope, Data=json.dumps(envelope["Data"]))
         if self.name == "lower-case":
             return {key[:1].lower() + key[1:]: value for key, value in envelope.items()}
-        if self.name == "extra-keys":
-            data = dict(envelope.get("Data") or {}, subCode="", verifyScore=[0.5, None])
-            return dict(envelope, Data=data, Success=True, TraceId={"nested": [1, 2]})
         return envelope
 
     def delay(self) -> bool:
@@ -80,6 +80,9 @@ class Fault(NamedTuple):
         if self.name in ("slow", "no-answer"):
             self.healed.wait(self.seconds if self.name == "slow" else None)
         return self.name in ("cut", "no-answer")
+
+
+NO_FAULT = Fault("", None, 0.0, threading.Event())
 
 
 class Faults:
@@ -118,7 +121,7 @@ class Faults:
                 if 0 <= drawn < share and fault.on in (None, method):
                     return fault
                 drawn -= share
-            return Fault("", None, 0.0, self._healed)
+            return NO_FAULT
 
     def clear(self) -> None:
         """Remove every fault and end every delay."""

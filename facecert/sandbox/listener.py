@@ -11,19 +11,15 @@ import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Callable, Dict, Optional, Set
-from urllib.parse import urlsplit
+from typing import Any, Callable, Dict, Optional
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.util import setup_testing_defaults
 
 from werkzeug.test import run_wsgi_app
 
-from ..links import is_loopback
 from .rpc import CUT
 
 HOST = "127.0.0.1"
-#: Trust a certificate itself, without its authority (ssl.VERIFY_X509_PARTIAL_CHAIN since 3.10).
-_PARTIAL_CHAIN = 0x80000
 #: Bytes of a request's body, at most.
 LONGEST_BODY = 1024 * 1024
 
@@ -43,8 +39,6 @@ class Listener:
         self.tls = tls
         #: Connection -> the thread that serves it.
         self.connections: Dict[Any, int] = {}
-        #: Names for which the certificate was found to be valid.
-        self._certified: Set[str] = set()
         self._application = application
         self._server: Optional[_Server] = None
 
@@ -52,33 +46,6 @@ class Listener:
     def base_url(self) -> str:
         """``http://127.0.0.1:port``, or ``https://``."""
         return "%s://%s:%d" % ("https" if self.tls else "http", HOST, self.port)
-
-    def is_own(self, host: str) -> bool:
-        """Tell whether a Host header names this machine, or a name in the certificate."""
-        try:
-            name = urlsplit("//" + host).hostname or ""
-        except ValueError:
-            return False
-        if is_loopback("//" + host) or name in self._certified:
-            return True
-        if self._certifies(name):
-            self._certified.add(name)
-        return name in self._certified
-
-    def _certifies(self, name: str) -> bool:
-        """Tell whether the certificate is valid for a name, by a handshake with this listener."""
-        if self.tls is None or not name:
-            return False
-        address = (HOST, self.port)
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client.verify_flags |= _PARTIAL_CHAIN
-        try:
-            client.load_verify_locations(cadata=ssl.get_server_certificate(address))
-            with socket.create_connection(address, 10) as plain:
-                client.wrap_socket(plain, server_hostname=name).close()
-        except (OSError, ValueError):  # CertificateError is a ValueError
-            return False
-        return True
 
     def open(self) -> None:
         """Listen. Port 0 takes a free one, and keeps it."""
@@ -168,7 +135,11 @@ class _Handler(WSGIRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(b"".join(chunks))
 
-    do_GET = do_POST = do_HEAD = do_PUT = answer
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # For do_GET and so on, because http.server itself would refuse methods without one.
+        if name.startswith("do_"):
+            return self.answer
+        raise AttributeError(name)
 
     def date_time_string(self, timestamp: Optional[float] = None) -> str:
         return super().date_time_string(self.server.listener.clock())  # type: ignore[attr-defined]

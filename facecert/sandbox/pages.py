@@ -5,21 +5,18 @@ from typing import Any, Callable
 
 from flask import Flask, Response, abort, redirect, render_template, request
 
+from ..links import is_loopback
 from .faults import FAULTS
 from .rpc import Exchange
-from .service import EXPIRED, FAILED, GIVEN_UP, PASSED, PENDING, Service
+from .service import ACTS, EXPIRED, FAILED, GIVEN_UP, PASSED, PENDING, Service
 
 STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_UP: "已放弃", EXPIRED: "已过期"}
 
 
 def create_application(
-    sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float],
-    is_own_host: Callable[[str], bool]
+    sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float]
 ) -> Flask:
-    """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one).
-
-    ``is_own_host`` tells whether a Host header names this sandbox.
-    """
+    """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
     # Never used. Without an instance_path Flask 0.12 looks for one and fails below pytest's hook.
     app = Flask(__name__, instance_path="/")
     names = {"FAULTS": FAULTS, "STATES": STATES, "sandbox": sandbox, "state": service.state}
@@ -29,24 +26,29 @@ def create_application(
     @app.before_request
     def refuse_foreign_pages() -> Any:
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
-        # A foreign page may have a name of its own resolved to this machine (DNS rebinding).
-        own_host = host is None or is_own_host(host)
-        own_page = "%s://%s" % (sandbox.endpoint.partition(":")[0], host)
-        if own_host and origin in (None, sandbox.endpoint, own_page):
+        # A foreign page may have a name of its own resolved to this machine (DNS rebinding). With
+        # https the browser itself refuses, because the certificate is not valid for that name.
+        scheme = sandbox.endpoint.partition(":")[0]
+        own_host = scheme == "https" or host is None or is_loopback("//" + host)
+        if own_host and origin in (None, sandbox.endpoint, "%s://%s" % (scheme, host)):
             return None
-        words = "Refused: Host must be localhost, a loopback address or a name in the sandbox's"
-        words += " certificate; Origin must be the same.\n"
+        words = "Refused: Host must be localhost or a loopback address; Origin must be the same.\n"
         return Response(words, 403, content_type="text/plain; charset=utf-8")
 
-    @app.route("/", methods=["GET", "POST", "PUT"])
-    def front() -> Any:
-        body = request.get_data(cache=False, as_text=True)
-        if request.method == "GET" and not request.query_string:
-            return render_template("front.html", verifications=service.newest_first())
+    # Not a route, because Flask itself would refuse methods that a route does not name.
+    @app.before_request
+    def call() -> Any:
         query = request.query_string.decode("latin-1")
+        if request.path != "/" or request.method == "GET" and not query:
+            return None
+        body = request.get_data(cache=False, as_text=True)
         peer = (request.environ["REMOTE_ADDR"], int(request.environ["REMOTE_PORT"]))
         response = exchange.answer(request.method, query, body, dict(request.headers), peer)
         return Response(response.text, response.status, content_type=response.content_type)
+
+    @app.route("/")
+    def front() -> Any:
+        return render_template("front.html", verifications=service.newest_first())
 
     @app.route("/gateway.do", methods=["GET", "POST"])
     def verify() -> Any:
@@ -55,17 +57,15 @@ def create_application(
         verification = next((it for it in service.newest_first() if it.ticket == ticket), None)
         if verification is None:
             return render_template("unknown.html"), 404
-        if request.method != "POST":
+        done = "done" in request.args
+        if request.method == "POST":
+            act = request.form.get("answer")
+            if act not in ACTS:
+                abort(400)
+            service.act(verification.certify_id, act)
+        elif done or not sandbox.wait_for_person(verification.certify_id):
             minutes = max(0, int((verification.expires_at - clock() + 59) // 60))
-            done = "done" in request.args
             return render_template("verify.html", it=verification, minutes=minutes, done=done)
-        answer = request.form.get("answer")
-        if answer == "give-up":
-            service.give_up(verification.certify_id)
-        elif answer in ("pass", "fail"):
-            service.submit(verification.certify_id, answer == "pass")
-        else:
-            abort(400)
         # The platform's callback mostly arrives before the person does.
         sandbox.wait_for_callbacks(0.5)
         back = verification.return_url

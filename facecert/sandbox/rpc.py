@@ -16,8 +16,9 @@ import uuid
 from collections import OrderedDict
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qsl, quote
+from xml.etree import ElementTree
 
-from .faults import Faults, Refusal
+from .faults import NO_FAULT, Faults, Refusal
 from .service import Service, read_fields
 
 #: Seconds between a request's timestamp and the gateway's clock, at most.
@@ -27,6 +28,9 @@ NONCE_LIFETIME = 31 * 60
 #: The status of a response that is not sent: the listener cuts the connection. (nginx's code.)
 CUT = 444
 
+HOST_ID = "saf.cn-shanghai.aliyuncs.com"
+#: A character that XML 1.0 does not allow. A parameter that Message repeats may hold some.
+_NOT_XML = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 _PAGE_502 = "<html><head><title>502 Bad Gateway</title></head><body><h1>502</h1></body></html>"
 
 _REQUIRED = (
@@ -73,8 +77,8 @@ class Gate:
 
     def check(self, method: str, pairs: Iterable[Tuple[str, str]]) -> Dict[str, str]:
         """Return the parameters of a request, given as pairs of URL and body; or raise Refusal."""
-        if method != "POST":
-            raise Refusal("UnsupportedHTTPMethod", "This http method is not supported.")
+        if method not in ("GET", "POST"):
+            raise Refusal("UnsupportedHTTPMethod", "This http method is not supported.", 403)
         parameters: Dict[str, str] = {}
         for name, value in pairs:
             if name in parameters:
@@ -111,7 +115,10 @@ class Gate:
             if looks_real(parameters["AccessKeyId"]):
                 message += " (This is a sandbox: do not send it real AccessKeys.)"
             raise Refusal("InvalidAccessKeyId.NotFound", message, 404)
-        if (parameters.get("SecurityToken") or None) != key.security_token:
+        token = parameters.get("SecurityToken") or None
+        if key.security_token and not token:
+            raise Refusal("MissingSecurityToken", "SecurityToken is mandatory for this action.")
+        if token != key.security_token:
             code = "InvalidSecurityToken.MismatchWithAccessKey"
             raise Refusal(code, "Specified SecurityToken mismatch with the AccessKey.")
         if not key.active and key.security_token:
@@ -136,11 +143,10 @@ def _check_parameters(parameters: Mapping[str, str]) -> None:
             raise Refusal("Missing" + name, "%s is mandatory for this action." % name)
     for name, value in _FIXED.items():
         if parameters[name] != value:
-            raise Refusal("Invalid" + name, "Specified parameter %s is not valid." % name)
+            message = "Specified parameter %s is not valid. It must be %s." % (name, value)
+            raise Refusal("Invalid" + name, message)
     if parameters["Action"] != "ExecuteRequest":
         raise Refusal("InvalidAction.NotFound", "Specified api is not found.", 404)
-    if parameters.get("Format", "").upper() != "JSON":
-        raise Refusal("InvalidParameter.Format", "The sandbox supports JSON only.")
 
 
 def _encode(text: str) -> str:
@@ -183,12 +189,15 @@ class Response(NamedTuple):
 class Exchange:
     """Passes a call through the gate and the faults to the service, and returns the response."""
 
-    def __init__(self, gate: Gate, service: Service, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, gate: Gate, service: Service, clock: Callable[[], float], data_as_text: bool = False
+    ) -> None:
         self.requests: List[ReceivedRequest] = []
         self.faults = Faults()
         self._gate = gate
         self._service = service
         self._clock = clock
+        self._data_as_text = data_as_text
 
     def answer(
         self, method: str, query: str, form: str, headers: Mapping[str, str], peer: Tuple[str, int]
@@ -199,25 +208,28 @@ class Exchange:
         request = ReceivedRequest(
             method, dict(in_query), dict(in_form), dict(headers), peer, self._clock()
         )
-        fault = self.faults.take(request.service_parameters.get("method"))
-        if not looks_real(dict(in_query + in_form).get("AccessKeyId", "")):
-            self.requests.append(request._replace(fault=fault.name or None))
-        request_id = str(uuid.uuid4()).upper()
+        parameters, fault = dict(in_query + in_form), NO_FAULT
+        # JSON also when Format is missing, empty or unknown.
+        as_xml = parameters.get("Format", "").upper() == "XML"
+        envelope: Dict[str, Any] = {"RequestId": str(uuid.uuid4()).upper()}
         try:
-            parameters = self._gate.check(method, in_query + in_form)
+            try:
+                self._gate.check(method, in_query + in_form)
+                # Not before the check, because a fault strikes only calls that pass it.
+                fault = self.faults.take(request.service_parameters.get("method"))
+            finally:
+                if not looks_real(parameters.get("AccessKeyId", "")):
+                    self.requests.append(request._replace(fault=fault.name or None))
             code, message, data = fault.instead(parameters) or self._service.execute(
                 parameters.get("Service", ""), parameters.get("ServiceParameters", "")
             )
         except Refusal as refusal:
-            return _json(
-                refusal.status, RequestId=request_id, Code=refusal.code, Message=refusal.message,
-                HostId="saf.cn-shanghai.aliyuncs.com",
-                Recommend="https://api.aliyun.com/troubleshoot?q=%s" % refusal.code,
-            )
-        envelope = {"RequestId": request_id, "Message": message, "Code": code}
+            envelope.update(HostId=HOST_ID, Code=refusal.code, Message=refusal.message)
+            return _response(refusal.status, as_xml, envelope)
+        envelope.update(Message=message, Code=code)
         if data is not None:
             envelope["Data"] = data
-        response = _json(200, **fault.bend(envelope))
+        response = _response(200, as_xml, fault.bend(envelope, self._data_as_text))
         if fault.name == "html-502":
             response = Response(502, "text/html", _PAGE_502)
         elif fault.name == "truncated":
@@ -225,8 +237,22 @@ class Exchange:
         return response._replace(status=CUT) if fault.delay() else response
 
 
-def _json(status: int, **envelope: Any) -> Response:
+def _response(status: int, as_xml: bool, envelope: Mapping[str, Any]) -> Response:
+    if as_xml:
+        root = _element("ExecuteRequestResponse" if status == 200 else "Error", envelope)
+        text = "<?xml version='1.0' encoding='UTF-8'?>" + ElementTree.tostring(root, "unicode")
+        return Response(status, "text/xml;charset=utf-8", text)
     text = json.dumps(envelope, ensure_ascii=False)
     # A parameter that the text repeats may hold bytes that are not UTF-8.
     text = text.encode("utf-8", "replace").decode("utf-8")
     return Response(status, "application/json;charset=utf-8", text)
+
+
+def _element(name: str, value: Any) -> ElementTree.Element:
+    element = ElementTree.Element(name)
+    if isinstance(value, dict):
+        element.extend([_element(key, inner) for key, inner in value.items()])
+    elif value is not None:
+        text = value if isinstance(value, str) else json.dumps(value)
+        element.text = re.sub(_NOT_XML, "?", text)
+    return element

@@ -11,7 +11,7 @@ from ..settings import from_environment
 from .callbacks import Caller, CallbackTry
 from .faults import FAULTS, REFUSED
 from .rpc import AccessKey, Exchange, Gate, ReceivedRequest, looks_real
-from .service import Service, Verification
+from .service import ACTS, LIFETIME, Service, Verification
 
 SCENE_ID = "1000000006"
 
@@ -24,9 +24,14 @@ class Sandbox:
         scene_id, access_key_id, access_key_secret: what clients must use.
         clock: returns the time in seconds since the epoch; for tests of what expires.
         ssl_context: serve HTTPS with it.
+        data_as_text: Data is JSON text, as the official .NET and Tea models declare it.
+        person: ``"pass"``, ``"fail"`` or ``"give-up"``: the sandbox plays the person of every
+            verification. Callbacks and redirects come as if the page had been used.
+        after: seconds from an ``init`` to what the person does, 0 to 1,800.
 
     Raises:
-        ValueError: ``access_key_id`` looks like a real one.
+        ValueError: ``access_key_id`` looks like a real one; no such person; ``after`` is outside
+            its limits.
         DependencyError: Flask is not installed.
     """
 
@@ -34,30 +39,35 @@ class Sandbox:
         self, *, port: int = 0, scene_id: str = SCENE_ID,
         access_key_id: str = "sandbox-access-key-id",
         access_key_secret: str = "sandbox-access-key-secret",
-        clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None
+        clock: Callable[[], float] = time.time, ssl_context: Optional[ssl.SSLContext] = None,
+        data_as_text: bool = False, person: Optional[str] = None, after: float = 1.0
     ) -> None:
         try:
-            # Imported here, because pytest imports this module even where Flask is missing.
+            # Imported here, so that the error below says how Flask is installed.
             from .listener import Listener
             from .pages import create_application
         except ImportError as error:
             raise unimportable("The sandbox needs Flask", "flask", error) from error
+        if person not in (None,) + tuple(ACTS) or not 0 <= after <= LIFETIME:
+            raise ValueError("person must be %s; after 0 to %d" % (", ".join(ACTS), LIFETIME))
         self.access_key_id = access_key_id
         self.access_key_secret = access_key_secret
         self.scene_id = scene_id
         self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
-        self._exchange = Exchange(self._gate, self._service, clock)
+        self._exchange = Exchange(self._gate, self._service, clock, data_as_text)
         self._caller = Caller()
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries
         self._service.submitted = self._caller.call
-        application = create_application(
-            self, self._exchange, self._service, clock, lambda host: self._listener.is_own(host)
-        )
+        #: certify_id -> the timer of the played person; REFUSED -> that of the end of this fault.
+        self._timers: Dict[str, threading.Timer] = {}
+        if person is not None:
+            self._service.opened = lambda it: self._later(
+                it.certify_id, after, self._service.act, it.certify_id, person
+            )
+        application = create_application(self, self._exchange, self._service, clock)
         self._listener = Listener(application, port, clock, ssl_context)
-        #: Opens the listener again after the fault ``refused``.
-        self._reopening: Optional[threading.Timer] = None
         self._lock = threading.RLock()
         self.allow(access_key_id, access_key_secret)
 
@@ -103,8 +113,9 @@ class Sandbox:
     def stop(self) -> None:
         """Cut every connection and free the port."""
         self._exchange.faults.clear()
+        self._cancel(*self._timers)
         self._caller.stop()
-        self._close()
+        self._listener.close()
 
     def __enter__(self) -> "Sandbox":
         return self.start()
@@ -131,8 +142,15 @@ class Sandbox:
 
     def complete(self, certify_id: str, passed: bool = True) -> None:
         """Submit a verification, as the person does in Alipay; ValueError when it is too late."""
-        if not self._service.submit(certify_id, passed):
-            raise ValueError("The verification expired or was submitted before.")
+        if not self._service.act(certify_id, "pass" if passed else "fail"):
+            raise ValueError("The verification expired, was submitted before, or is unknown.")
+
+    def wait_for_person(self, certify_id: str) -> bool:
+        """Wait until the played person has acted; return False when the sandbox plays none."""
+        timer = self._timers.get(certify_id)
+        if timer is not None:
+            timer.join()
+        return timer is not None
 
     def wait_for_callbacks(self, seconds: float = 5.0) -> bool:
         """Wait until no callback is under way; return False when that takes longer."""
@@ -174,39 +192,43 @@ class Sandbox:
         if share is not None and not 0 < share <= 1:
             raise ValueError("share must be more than 0 and at most 1")
         if fault == REFUSED:
-            self._close(seconds)
+            with self._lock:
+                # Before the listener closes, because the timer of an earlier order opens it.
+                self._cancel(REFUSED)
+                self._listener.close()
+                self._later(REFUSED, seconds, self._listener.open)
         else:
             self._exchange.faults.add(fault, times, share, on, seconds)
 
     def heal(self) -> None:
         """End every fault, delays under way too."""
         self._exchange.faults.clear()
-        self._reopen(self._reopening)
+        with self._lock:
+            if self._cancel(REFUSED):
+                self._listener.open()
 
     def reset(self) -> None:
         """Forget verifications, nonces, received calls and faults; AccessKeys stay."""
         self.heal()
+        self._cancel(*self._timers)
         self._service.reset()
         self._gate.forget_nonces()
         self._exchange.requests.clear()
         self.callbacks.clear()
 
-    def _close(self, seconds: Optional[float] = None) -> None:
-        """Close the listener; with ``seconds`` it opens again after them."""
+    def _later(self, name: str, seconds: float, function: Callable[..., Any], *args: Any) -> None:
+        """Call a function after a while, in place of what was ordered under the same name."""
         with self._lock:
-            if self._reopening is not None:
-                self._reopening.cancel()
-                self._reopening = None
-            self._listener.close()
-            if seconds is not None:
-                self._reopening = timer = threading.Timer(seconds, lambda: self._reopen(timer))
-                timer.daemon = True
-                timer.start()
+            self._cancel(name)
+            self._timers[name] = timer = threading.Timer(seconds, function, args)
+            timer.daemon = True
+            timer.start()
 
-    def _reopen(self, timer: Optional[threading.Timer]) -> None:
+    def _cancel(self, *names: str) -> bool:
+        """Cancel timers, or wait for what they began; tell whether there was one."""
         with self._lock:
-            # A timer that ``stop()`` or another fault replaced meanwhile does nothing.
-            if timer is not None and timer is self._reopening:
+            timers = [self._timers.pop(name) for name in names if name in self._timers]
+            for timer in timers:
                 timer.cancel()
-                self._reopening = None
-                self._listener.open()
+                timer.join()
+            return bool(timers)

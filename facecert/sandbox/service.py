@@ -27,6 +27,9 @@ EXPIRED = "expired"
 #: Giving up is not a submission.
 _OPEN = (PENDING, GIVEN_UP)
 
+#: What the person may do -> the state afterwards.
+ACTS = {"pass": PASSED, "fail": FAILED, "give-up": GIVEN_UP}
+
 MESSAGES = {
     200: "OK",
     400: "ServiceParameters参数不合法",
@@ -57,6 +60,9 @@ _INIT_RULES = {
     "callbackToken": r"(?s).*",
 }
 _DEFAULTS = {"encryptType": "", "callbackUrl": "https://none", "callbackToken": ""}
+
+#: Wire name -> what the message of Code 400 adds.
+_HINTS = {"returnUrl": ' must be a string. Send "" for none'}
 
 #: Code, Message and Data of a response.
 Answer = Tuple[int, str, Optional[Dict[str, Any]]]
@@ -100,7 +106,8 @@ class Service:
         self.scene_id = scene_id
         self.certify_url_base = ""
         self.sm2_keys = KeyPair.generate()
-        #: Called with every verification after its submission.
+        #: Called with every new verification, and with every one after its submission.
+        self.opened: Callable[[Verification], None] = lambda verification: None
         self.submitted: Callable[[Verification], None] = lambda verification: None
         self._clock = clock
         self._lock = threading.Lock()
@@ -124,23 +131,20 @@ class Service:
                 self._picture_lock = PictureLock()
             return self._picture_lock
 
-    def submit(self, certify_id: str, passed: bool) -> bool:
-        """Submit a verification; return False when it expired or was submitted before."""
-        with self._lock:
-            verification = self._verifications[certify_id]
-            if self.state(verification) not in _OPEN:
-                return False
-            verification.state = PASSED if passed else FAILED
-            # Inside the lock, because a thread that sees the new state may wait for the callback.
-            self.submitted(verification)
-            return True
+    def act(self, certify_id: str, act: str) -> bool:
+        """Do what the person does, one of ``ACTS``; return False when it is too late.
 
-    def give_up(self, certify_id: str) -> None:
-        """Leave without a submission; the person may return until the verification expires."""
+        Who gives up may return until the verification expires; a submission is final.
+        """
         with self._lock:
-            verification = self._verifications[certify_id]
-            if self.state(verification) in _OPEN:
-                verification.state = GIVEN_UP
+            verification = self.find(certify_id)
+            if verification is None or self.state(verification) not in _OPEN:
+                return False
+            verification.state = ACTS[act]
+            # Inside the lock, because a thread that sees the new state may wait for the callback.
+            if not verification.open:
+                self.submitted(verification)
+            return True
 
     def state(self, verification: Verification) -> str:
         """Return a verification's state now, which is ``EXPIRED`` after 30 open minutes."""
@@ -178,6 +182,7 @@ class Service:
             self._order_numbers.add(fields["outerOrderNo"])
             verification = Verification(fields, self.certify_url_base, self._clock())
             self._verifications[verification.certify_id] = verification
+        self.opened(verification)
         data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
         return 200, MESSAGES[200], data
 
@@ -224,4 +229,4 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
 
 
 def _not_valid(field: str) -> Answer:
-    return 400, "%s: %s" % (MESSAGES[400], field), None
+    return 400, "%s: %s%s" % (MESSAGES[400], field, _HINTS.get(field, "")), None

@@ -49,6 +49,18 @@ SERVICE_CODES: Dict[int, str] = {
 GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
     ("Throttling.*", Throttled, "Too many calls a second for this account. Slow down."),
     (
+        "MissingSecurityToken|IncompleteSignature.*",
+        SignatureError,
+        "The STS token was not sent, or the signature is incomplete. Set"
+        " ALIBABA_CLOUD_SECURITY_TOKEN, or pass (id, secret, token) as credentials.",
+    ),
+    (
+        r"InvalidSecurityToken\.Expired",
+        SignatureError,
+        "The STS token has expired. Fetch new credentials; a token in ALIBABA_CLOUD_SECURITY_TOKEN"
+        " is not refreshed.",
+    ),
+    (
         "SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*",
         SignatureError,
         "AccessKey id, secret and STS token do not match, or are not active. Check the"
@@ -120,6 +132,8 @@ def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertErr
         "retry_after": _retry_after(response),
         "service_message": answer.message,
     }
+    if code == "MissingParameter" and "SecurityToken" in (answer.message or ""):
+        code = "MissingSecurityToken"  # an older gateway's name for the same refusal
     for pattern, kind, meaning in GATEWAY_CODES:
         if re.fullmatch(pattern, code):
             if kind is ClockSkew:

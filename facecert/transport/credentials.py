@@ -36,9 +36,10 @@ _SCHEDULER_LOGGERS = ("apscheduler.scheduler", "apscheduler.executors.default")
 _hushed_threads: Set[int] = set()
 
 _NOT_FOUND = (
-    "The standard credential chain found no AccessKey, or could not reach what it found (%%s). It"
-    " looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
-    " ~/.aliyun/config.json and ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
+    "The standard credential chain found no AccessKey, or could not reach what it found (%%s). In"
+    " the environment %s is %%s, %s is %%s, and %s (for STS only) is %%s. The chain also read OIDC"
+    " (ALIBABA_CLOUD_ROLE_ARN), the profiles in ~/.aliyun/config.json and"
+    " ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
     " ALIBABA_CLOUD_CREDENTIALS_URI." % (ID, SECRET, TOKEN)
 )
 
@@ -57,7 +58,7 @@ class Snapshot:
         source: Optional[str] = None
     ) -> None:
         self.access_key_id = _printable(access_key_id, "AccessKey id")
-        secret = _printable(access_key_secret, "AccessKey secret")
+        secret = _printable(access_key_secret, "AccessKey id is set. The AccessKey secret")
         token = _printable(security_token, "STS token") if security_token else None
         #: The texts that must not be shown: the secret and perhaps the STS token.
         self.private = Private(secret, token)
@@ -106,8 +107,11 @@ class Credentials:
             # Messages of the chain may quote an STS request, whose URL is signed and has a token.
             empty_frames(error)
             reason = type(error).__name__
-        text = _NOT_FOUND if self._chain else "The credentials passed in could not be read (%s)."
-        raise CredentialsError(text % reason)
+        if not self._chain:
+            raise CredentialsError("The credentials passed in could not be read (%s)." % reason)
+        is_set = [bool(os.environ.get(name, "").strip()) for name in (ID, SECRET, TOKEN)]
+        states = tuple("set" if one else "missing" for one in is_set)
+        raise CredentialsError(_NOT_FOUND % ((reason,) + states))
 
 
 def _from_environment() -> Optional[Snapshot]:
@@ -166,7 +170,8 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 def _printable(value: Any, what: str) -> str:
     text = value.strip() if isinstance(value, str) else ""
     if not re.fullmatch("[!-~]+", text):
-        raise CredentialsError("The %s is missing, or contains invalid characters." % what)
+        fault = "contains invalid characters" if text else "is missing"
+        raise CredentialsError("The %s %s." % (what, fault))
     return text
 
 

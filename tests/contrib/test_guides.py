@@ -119,8 +119,7 @@ def test_the_flask_guide(tmp_path):
     pytest.importorskip("blinker")
     files = guide("A Flask app")
     assert set(files) == {"shop.py", "test_shop.py"}
-    plugin = ["-p", "facecert.sandbox.fixtures"]
-    said = run_in(tmp_path, files, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin,
+    said = run_in(tmp_path, files, "-m", "pytest", "-q", "-p", "no:cacheprovider",
                   PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")  # fmt: skip
     assert "1 passed" in said
 

@@ -1,8 +1,9 @@
 """The sandbox: its gate, its service, and its listener over a real socket.
 
-The property: a signed request is accepted, and refused after any change. Every response is JSON of
-the gateway or a page, and never a 500. Over a socket each response is complete and none is
-missing. Nothing hangs, no thread raises, and the next call works.
+The property: a signed request is accepted, as GET and as POST, and refused after any change. Every
+response is the gateway's JSON or XML, as the request's Format says, or a page, and never a 500.
+Over a socket each response is complete and none is missing. Nothing hangs, no thread raises, and
+the next call works.
 """
 
 import base64
@@ -13,7 +14,8 @@ import json
 import socket
 import sys
 import threading
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
+from xml.etree import ElementTree
 
 from fuzz_engine import Target
 from fuzz_inputs import canaries, json_object, json_values, mutated, nested, quiet, texts
@@ -41,10 +43,24 @@ _COMMON = {
 }
 
 
-def signed(parameters, secret=SECRET):
+def signed(parameters, method="POST"):
     """Return the parameters with their signature."""
-    text = rpc.string_to_sign("POST", parameters)
-    return dict(parameters, Signature=rpc.signature(text, secret))
+    text = rpc.string_to_sign(method, parameters)
+    return dict(parameters, Signature=rpc.signature(text, SECRET))
+
+
+def envelope_of(response, wants_xml=False):
+    """Return the fields of a response, of which each is a text in XML."""
+    response.text.encode("utf-8")
+    assert response.content_type.startswith("text/xml" if wants_xml else "application/json")
+    if not wants_xml:
+        return json.loads(response.text)
+    root = ElementTree.fromstring(response.text.encode("utf-8"))
+    assert root.tag == ("ExecuteRequestResponse" if response.status == 200 else "Error")
+    assert len({field.tag for field in root}) == len(root)
+    data = root.find("Data")
+    fields = {field.tag: field.text or "" for field in root}
+    return dict(fields, Data=None if data is None else {it.tag: it.text for it in data})
 
 
 def gate(now=NOW):
@@ -72,14 +88,16 @@ _changes = quiet(
         st.tuples(st.just("add"), _decoded, _decoded),
         st.tuples(st.just("swap"), _names, _names),
         st.tuples(st.just("move"), _names, st.integers(1, 5)),
-        st.tuples(st.just("method"), st.sampled_from(["GET", "post", "PUT", ""]), st.none()),
+        st.tuples(st.just("method"), st.sampled_from(["GET", "POST", "post", "PUT", ""]),
+                  st.none()),
         st.tuples(st.just("nothing"), st.none(), st.none()),
     )
 )
+_methods, _formats = st.sampled_from(["POST", "GET"]), st.sampled_from(["JSON", "XML"])
 _extras = st.dictionaries(_decoded, st.one_of(_decoded, canaries), max_size=2)
 
 
-def _changed(pairs, change):
+def _changed(method, pairs, change):
     """Return the method and the parameters after a change."""
     kind, one, two = change
     at = [name for name, _ in pairs].index(one) if kind not in ("add", "method", "nothing") else 0
@@ -87,20 +105,20 @@ def _changed(pairs, change):
     if kind == "method":
         return one, pairs
     if kind == "add":
-        return "POST", pairs + [(one, two)]
+        return method, pairs + [(one, two)]
     if kind == "drop":
-        return "POST", pairs[:at] + pairs[at + 1:]
+        return method, pairs[:at] + pairs[at + 1:]
     if kind == "again":
-        return "POST", pairs + [(name, value)]
+        return method, pairs + [(name, value)]
     if kind == "swap":
         other = dict(pairs)[two]
         swapped = {one: other, two: value}
-        return "POST", [(key, swapped.get(key, text)) for key, text in pairs]
+        return method, [(key, swapped.get(key, text)) for key, text in pairs]
     if kind == "move":  # the border between two parameters
         after, its_value = pairs[(at + 1) % len(pairs)]
         whole = value + "&" + after + "=" + its_value
         rest = [pair for pair in pairs if pair[0] not in (name, after)]
-        return "POST", rest + [(name, whole)]
+        return method, rest + [(name, whole)]
     new = {
         "value": (name, two),
         "append": (name, value + str(two)),
@@ -108,18 +126,18 @@ def _changed(pairs, change):
         "rename": (two, value),
         "nothing": (name, value),
     }[kind]
-    return "POST", pairs[:at] + [new] + pairs[at + 1:]
+    return method, pairs[:at] + [new] + pairs[at + 1:]
 
 
 def judge_gate(given):
     """Check a request as it was signed, or changed; then check it a second time."""
-    extras, change = given
+    extras, change, signed_for = given
     parameters = dict(_COMMON, **{k: v for k, v in extras.items() if k not in _COMMON})
     for name in ("Signature", "SecurityToken"):  # these have a meaning of their own
         parameters.pop(name, None)
-    pairs = list(signed(parameters).items())
-    method, changed = _changed(pairs, change)
-    unchanged = method == "POST" and sorted(changed) == sorted(pairs)
+    pairs = list(signed(parameters, signed_for).items())
+    method, changed = _changed(signed_for, pairs, change)
+    unchanged = method == signed_for and sorted(changed) == sorted(pairs)
     ours = gate()
     try:
         accepted = ours.check(method, changed)
@@ -132,7 +150,7 @@ def judge_gate(given):
         ours.check(method, changed)
     except rpc.Refusal as refusal:
         assert refusal.code == "SignatureNonceUsed"
-        return "accepted once"
+        return signed_for + " accepted once"
     raise AssertionError("its nonce was accepted twice")
 
 
@@ -221,15 +239,17 @@ def offline_sandbox():
     return _offline
 
 
-def judge_service(service_parameters):
+def judge_service(given):
     """Make a signed call with these ServiceParameters, and visit every page afterwards."""
+    method, form, service_parameters = given
     ours = offline_sandbox()
     sandbox = ours.sandbox
     if '"certifyId":"*"' in service_parameters:
-        answer = _answer(sandbox._exchange, _init({}, ()))
+        answer = _answer(sandbox._exchange, _init({}, ()), method, form)
         service_parameters = service_parameters.replace("*", answer["Data"]["certifyId"])
-    answer = _answer(sandbox._exchange, service_parameters)
-    assert answer["Code"] in MESSAGES, answer
+    answer = _answer(sandbox._exchange, service_parameters, method, form)
+    code = int(answer["Code"]) if form == "XML" else answer["Code"]
+    assert code in MESSAGES, answer
     for verification in sandbox.verifications():
         _visit(ours.pages, verification)
     page = ours.pages.get("/")
@@ -238,19 +258,20 @@ def judge_service(service_parameters):
     if not any(_good["certNo"] == one.outer_order_no for one in sandbox.verifications()):
         assert _good["certNo"].encode("ascii") not in page.data
     assert repr(sandbox.requests)
-    return "Code %d" % answer["Code"]
+    return "Code %d in %s" % (code, form)
 
 
-def _answer(exchange, service_parameters):
+def _answer(exchange, service_parameters, method, form):
     exchange._gate.forget_nonces()
     # Lone surrogates arrive as bytes that are not UTF-8.
     raw = service_parameters.encode("utf-8", "surrogatepass")
-    pairs = signed(dict(_COMMON, ServiceParameters=raw.decode("utf-8", "surrogateescape")))
-    form = urlencode(pairs, errors="surrogateescape")
-    response = exchange.answer("POST", "", form, {}, ("127.0.0.1", 1))
+    text = raw.decode("utf-8", "surrogateescape")
+    pairs = signed(dict(_COMMON, ServiceParameters=text, Format=form), method)
+    encoded = urlencode(pairs, errors="surrogateescape")
+    sent = (encoded, "") if method == "GET" else ("", encoded)
+    response = exchange.answer(method, *sent, headers={}, peer=("127.0.0.1", 1))
     assert response.status == 200, response.text
-    response.text.encode("utf-8")
-    return json.loads(response.text)
+    return envelope_of(response, form == "XML")
 
 
 def _visit(pages, verification):
@@ -274,10 +295,13 @@ _encoded = st.one_of(
         max_size=5,
     ).map(lambda pairs: urlencode(pairs, errors="surrogatepass")),
     st.just(urlencode(signed(_COMMON))),
+    st.just(urlencode(signed(_COMMON, "GET"))),
+    st.just(urlencode(signed(dict(_COMMON, Format="XML"), "GET"))),
+    st.sampled_from(["Format=XML", "Format=xml&%FF=1&%FF=2", "Format=XML&%00%0B=1&%00%0B=2"]),
     st.sampled_from(["%FF=1&%FF=2", "a=%", "&&==&;", "%ED%A0%80=1&%ED%A0%80", "a&a", "=&="]),
 )
 _exchanges = st.tuples(
-    st.sampled_from(["POST", "POST", "GET", "PUT", "\xff"]),
+    st.sampled_from(["POST", "GET", "PUT", "\xff"]),
     st.one_of(st.just(""), mutated(_encoded)),
     st.one_of(st.just(""), mutated(_encoded), mutated(_encoded)),
 )
@@ -288,21 +312,23 @@ def judge_exchange(given):
     method, query, form = given
     ours = Exchange(gate(), Service("1", lambda: NOW), lambda: NOW)
     response = ours.answer(method, query, form, {}, ("127.0.0.1", 1))
-    response.text.encode("utf-8")
-    envelope = json.loads(response.text)
+    parameters = dict(parse_qsl(query, True) + parse_qsl(form, True))
+    wants_xml = parameters.get("Format", "").upper() == "XML"
+    envelope = envelope_of(response, wants_xml)
     assert len(ours.requests) == 1 and repr(ours.requests[0])
     if response.status == 200:
-        assert envelope["Code"] == 400
-        return "accepted"
+        assert str(envelope["Code"]) == "400"
+        return "%s accepted" % method
     assert 400 <= response.status < 500 and isinstance(envelope["Code"], str)
     assert len(envelope["RequestId"]) == 36
-    return envelope["Code"].split(".")[0]
+    return envelope["Code"].split(".")[0] + " in XML" * wants_xml
 
 
 # --- The listener, over a socket.
 
 _lines = st.sampled_from(
     ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /?a=b HTTP/1.1", "HEAD / HTTP/1.0",
+     "GET /?Format=XML HTTP/1.1",
      "PUT / HTTP/1.1", "DELETE / HTTP/1.1", "POST /faults HTTP/1.1",
      "GET /gateway.do?biz_content=%7B%7D&sign=x HTTP/1.1",
      "GET http://127.0.0.1/ HTTP/1.1", "GET * HTTP/1.1", "GET //x/../y HTTP/1.1",
@@ -350,7 +376,8 @@ def _unframed(line, headers, body):
 _whole_lines = st.sampled_from(
     ["POST / HTTP/1.1", "GET / HTTP/1.1", "GET /gateway.do?biz_content=[]&sign=%ff HTTP/1.1",
      "POST /gateway.do HTTP/1.1", "POST /faults HTTP/1.1", "GET /?%ff=%fe&%ff HTTP/1.1",
-     "PUT /nowhere HTTP/1.1", "POST //faults HTTP/1.1"]
+     "PUT /nowhere HTTP/1.1", "POST //faults HTTP/1.1", "GET /?Format=XML&%00=1&%00=2 HTTP/1.1",
+     "BREW /?Format=XML HTTP/1.1"]
 )  # fmt: skip
 _streams = quiet(
     st.one_of(
@@ -461,35 +488,39 @@ def _statuses(answered, cut):
         assert len(body) == length or cut, "half a body"
         if "json" in message.get("Content-Type", "") and body:
             assert json.loads(body.decode("utf-8"))["RequestId"]
+        if "text/xml" in message.get("Content-Type", "") and body:
+            assert ElementTree.fromstring(body).findtext("RequestId")
         goes_on = "Content-Length" in message or statuses[-1] == 100
         answered = rest[length:] if goes_on else b""
     return statuses
 
 
 def _long_gate(n):
-    return {"a%d" % i: "b" * 50 for i in range(n // 55)}, ("nothing", None, None)
+    return {"a%d" % i: "b" * 50 for i in range(n // 55)}, ("nothing", None, None), "GET"
 
 
 TARGETS = [
-    Target("rpc", st.tuples(_extras, _changes), judge_gate, long=[
+    Target("rpc", st.tuples(_extras, _changes, _methods), judge_gate, long=[
         _long_gate,
-        lambda n: ({"a": "&" * n}, ("nothing", None, None)),
-        lambda n: ({}, ("value", "Timestamp", "2" * n)),
-        lambda n: ({}, ("value", "AccessKeyId", "LTAI" * (n // 4))),
+        lambda n: ({"a": "&" * n}, ("nothing", None, None), "POST"),
+        lambda n: ({}, ("value", "Timestamp", "2" * n), "POST"),
+        lambda n: ({}, ("value", "AccessKeyId", "LTAI" * (n // 4)), "GET"),
     ]),
     Target("exchange", _exchanges, judge_exchange, long=[
         lambda n: ("POST", "", "a=b&" * (n // 4)),
         lambda n: ("POST", "%FF" * (n // 3), "a=%"),
         lambda n: ("POST", "", "ServiceParameters=" + "[" * n),
         lambda n: ("POST", "", "&" * n),
+        lambda n: ("GET", "Format=XML&" + "%00" * (n // 6) + "=1&" + "%00" * (n // 6) + "=2", ""),
     ]),
-    Target("service", _service_parameters, judge_service, share=0.3, long=[
-        lambda n: _init({"certName": json.dumps("\u5f20" * n)}, ()),
-        lambda n: _init({"certName": json.dumps(" " * n)}, ()),
-        lambda n: _init({"returnUrl": json.dumps("https://a/" + "%" * n)}, ()),
-        lambda n: _init({"callbackUrl": json.dumps("http://127.0.0.1:" + "9" * n)}, ()),
-        lambda n: _init({"encryptType": '"SM2"', "certName": json.dumps("A" * n)}, ()),
-        lambda n: "{" * n,
+    Target("service", st.tuples(_methods, _formats, _service_parameters), judge_service,
+           share=0.3, long=[
+        lambda n: ("GET", "XML", _init({"certName": json.dumps("\u5f20" * n)}, ())),
+        lambda n: ("GET", "XML", _init({"certName": json.dumps(" " * n)}, ())),
+        lambda n: ("GET", "XML", _init({"returnUrl": json.dumps("https://a/" + "%" * n)}, ())),
+        lambda n: ("POST", "JSON", _init({"callbackUrl": '"http://127.0.0.1:%s"' % ("9" * n)}, ())),
+        lambda n: ("GET", "XML", _init({"encryptType": '"SM2"', "certNo": '"%s"' % ("A" * n)}, ())),
+        lambda n: ("POST", "XML", "{" * n),
     ]),
     Target("listener", _streams, judge_listener, share=0.3, close=stop_listening, long=[
         lambda n: (_framed("POST / HTTP/1.1", [], b"a=b&" * (n // 4)), 1),

@@ -3,9 +3,10 @@ import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import urllib3
 
 from facecert import parse_callback
-from facecert.sandbox import callbacks
+from facecert.sandbox import Sandbox, callbacks
 
 SECRET = "a-secret-of-sixteen-and-more"
 
@@ -65,7 +66,7 @@ def test_two_more_tries_unless_200(sandbox, client, app, person, statuses, tries
 
 def test_no_callback_when_the_person_gave_up_or_none_was_wanted(sandbox, client, app, person):
     opened = client.init(callback_url=app.url, **person)
-    sandbox._service.give_up(opened.certify_id)
+    sandbox._service.act(opened.certify_id, "give-up")
     sandbox.complete(client.init(**person).certify_id)
     assert sandbox.wait_for_callbacks()
     assert app.called == [] and sandbox.callbacks == []
@@ -129,3 +130,59 @@ def test_bug_somebody_waited_for_a_thread_that_had_not_started(sandbox, client, 
         assert sandbox.wait_for_callbacks()
         submit.join()
         assert any(opened.certify_id in path for path in app.called), before
+
+
+@pytest.mark.parametrize(
+    "act, passed, called", [("pass", True, 1), ("fail", False, 1), ("give-up", False, 0)]
+)
+def test_the_sandbox_plays_the_person(app, person, act, passed, called):
+    with Sandbox(person=act, after=0.1) as sandbox, sandbox.client() as client:
+        opened = client.init(callback_url=app.url, return_url="https://shop.example/b", **person)
+        # A browser that opens the page waits, and is sent back as by the page's buttons.
+        pool = urllib3.PoolManager()
+        for _ in range(2):
+            response = pool.request("GET", opened.certify_url, redirect=False)
+            assert response.status == 303
+            assert response.headers["Location"] == "https://shop.example/b"
+        pool.clear()
+        assert sandbox.wait_for_callbacks()
+        assert client.query(opened.certify_id).passed is passed
+        assert sandbox.is_submitted(opened.certify_id) is (act != "give-up")
+        assert len(app.called) == called
+        assert all("passed=" + "FT"[passed] in path for path in app.called)
+
+
+def test_without_a_return_url_the_played_person_sees_the_last_page(person):
+    with Sandbox(person="pass", after=0) as sandbox, sandbox.client() as client:
+        opened = client.init(**person)
+        assert sandbox.wait_for_person(opened.certify_id)
+        pool = urllib3.PoolManager()
+        assert "\u8ba4\u8bc1\u901a\u8fc7" in pool.request("GET", opened.certify_url).data.decode()
+        pool.clear()
+
+
+@pytest.mark.parametrize("end", [Sandbox.stop, Sandbox.reset])
+def test_after_stop_or_reset_no_played_person_acts(app, person, end):
+    before = threading.active_count()
+    with Sandbox(person="pass", after=1800) as sandbox, sandbox.client() as client:
+        opened = client.init(callback_url=app.url, **person)
+        assert threading.active_count() > before
+        end(sandbox)
+        assert not sandbox.wait_for_person(opened.certify_id)
+        assert not sandbox.is_submitted(opened.certify_id) and app.called == []
+
+
+def test_the_buttons_may_act_before_the_played_person(sandbox, person):
+    with Sandbox(person="pass", after=1800) as sandbox, sandbox.client() as client:
+        opened = client.init(**person)
+        sandbox.complete(opened.certify_id, passed=False)
+        sandbox._timers[opened.certify_id].function(opened.certify_id, "pass")
+        assert client.query(opened.certify_id).passed is False
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"person": "passes"}, {"after": -1}, {"after": 1801}, {"after": float("nan")}]
+)
+def test_other_persons_are_refused(wrong):
+    with pytest.raises(ValueError, match="pass, fail, give-up"):
+        Sandbox(**wrong)

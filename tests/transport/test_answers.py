@@ -103,6 +103,9 @@ def test_service_codes(code, outcome, retryable, spell):
         ("InvalidAccessKeyId.Inactive", 400, SignatureError, "refused", False),
         ("SignatureDoesNotMatch", 400, SignatureError, "refused", False),
         ("InvalidSecurityToken.Expired", 400, SignatureError, "refused", False),
+        ("MissingSecurityToken", 400, SignatureError, "refused", False),
+        ("IncompleteSignature", 400, SignatureError, "refused", False),
+        ("MissingParameter", 400, GatewayError, "refused", False),
         ("InvalidTimeStamp.Expired", 400, ClockSkew, "refused", False),
         ("InvalidTimeStamp.Format", 400, GatewayError, "refused", False),
         ("SignatureNonceUsed", 400, GatewayError, "unknown", True),
@@ -133,6 +136,26 @@ def test_gateway_codes(code, status, kind, outcome, retryable):
     shown = WITHHELD if code.isdigit() and len(code) > 6 else code
     assert (error.code, error.http_status, error.request_id) == (shown, status, "R-1")
     assert (error.outcome, error.retryable) == (outcome, retryable)
+
+
+@pytest.mark.parametrize(
+    "code, message, words",
+    [
+        ("MissingSecurityToken", "Words.", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+        ("IncompleteSignature", "Words.", "ALIBABA_CLOUD_SECURITY_TOKEN"),
+        (
+            "MissingParameter",
+            'The input parameter "SecurityToken" that is mandatory is not supplied.',
+            "ALIBABA_CLOUD_SECURITY_TOKEN",
+        ),
+        ("InvalidSecurityToken.Expired", "Words.", "expired"),
+    ],
+)
+def test_bug_a_missing_or_expired_sts_token_was_no_fault_of_the_credentials(code, message, words):
+    """It was taken for a malformed request, to be reported to facecert."""
+    with pytest.raises(SignatureError, match=words) as caught:
+        answers.read(reply({"RequestId": "R-1", "Code": code, "Message": message}, 400))
+    assert caught.value.code == code and "facecert" not in str(caught.value)
 
 
 def test_a_gateways_refusal_is_one_even_with_http_200():

@@ -5,8 +5,9 @@ import pickle
 import pytest
 from conftest import run_python
 
-from facecert.transport.credentials import Credentials, Snapshot
 from facecert.errors import CredentialsError
+from facecert.transport import credentials
+from facecert.transport.credentials import ID, SECRET, TOKEN, Credentials, Snapshot
 
 KEY = ("id", "secretword", "tokenword")
 
@@ -225,6 +226,33 @@ def test_the_standard_chain_names_what_it_tried():
     assert "passed in" not in said
     for source in ("ALIBABA_CLOUD_ACCESS_KEY_ID", "config.json", "credentials.ini", "ECS"):
         assert source in said
+
+
+@pytest.mark.parametrize("name, missing", [(ID, SECRET), (SECRET, ID)])
+def test_bug_half_an_access_key_was_not_named(monkeypatch, name, missing):
+    class Chain:
+        def get_credential(self):
+            raise RuntimeError("half of it")
+
+    monkeypatch.setattr(credentials, "_import_chain", lambda: Chain)
+    for variable in (ID, SECRET, TOKEN):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv(name, "canary")
+    with pytest.raises(CredentialsError) as caught:
+        Credentials().snapshot()
+    said = str(caught.value)
+    assert "%s is set" % name in said and "%s is missing" % missing in said
+    assert "canary" not in said and "half" not in said
+
+
+@pytest.mark.parametrize("key, words", [
+    (("id", ""), "AccessKey id is set. The AccessKey secret is missing"),
+    (("", "secret"), "AccessKey id is missing"),
+    (("id", "张三"), "AccessKey secret contains invalid characters"),
+])  # fmt: skip
+def test_half_an_access_key_that_is_passed_in_is_named(key, words):
+    with pytest.raises(CredentialsError, match=words):
+        Credentials(key)
 
 
 def test_bug_the_packages_below_open_loggers_and_add_handlers(tmp_path):
