@@ -10,7 +10,7 @@ import sys
 import warnings
 from typing import Dict, Tuple
 
-from ..crypto.sm2 import Ciphertext, is_ciphertext
+from ..crypto.sm2 import Ciphertext, looks_sealed
 from ..identity import check_text
 from .output import Misuse, is_terminal
 
@@ -40,7 +40,7 @@ def read() -> Tuple[str, str]:
         # Two ciphertexts are far shorter than 65536 bytes.
         person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
     for field, text in person.items():
-        if is_ciphertext(text):
+        if looks_sealed(text):
             person[field] = Ciphertext(text)
     return person["cert_name"], person["cert_no"]
 
