@@ -7,6 +7,7 @@ is exact Base64 that begins with a point. Decryption gives the text that was enc
 
 import base64
 import pickle
+import re
 from urllib.parse import unquote
 
 from cryptography.hazmat.primitives.asymmetric import rsa
