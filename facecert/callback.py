@@ -7,7 +7,7 @@ and no proof. ``Client.confirm`` checks the token, then it queries.
 import base64
 import json
 import re
-from itertools import chain
+from contextlib import suppress
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import parse_qsl, urlsplit
 
@@ -108,7 +108,7 @@ def parse_callback(source: Any, *more: Any) -> Callback:
     """
     found: Dict[str, str] = {}
     others: Dict[str, str] = {}
-    for name, value in chain.from_iterable(map(_pairs, (source, *more))):
+    for name, value in (pair for part in (source, *more) for pair in _pairs(part)):
         key = name.lower()
         if key not in _KNOWN:
             others[name] = value
@@ -226,7 +226,9 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
         if len(source) > _LONGEST_QUERY:
             raise CallbackError("The callback is too long.")
         if source.lstrip("\ufeff\t\r\n ").startswith("{"):
-            return _from_json(source.lstrip("\ufeff"))
+            with suppress(ValueError, RecursionError):  # the error would hold its input
+                return list(json.loads(source.lstrip("\ufeff"), object_pairs_hook=list))
+            raise CallbackError("The callback is not valid JSON.")
         # With a "?" it is a URL, else it is the query alone.
         query = source.partition("#")[0].partition("?")[2] if "?" in source else source
         return list(parse_qsl(query, keep_blank_values=True))
@@ -238,11 +240,3 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
         several = values if isinstance(values, (list, tuple)) else [values]
         pairs += [(name, value) for value in several]
     return pairs
-
-
-def _from_json(text: str) -> List[Tuple[Any, Any]]:
-    try:
-        return list(json.loads(text, object_pairs_hook=list))
-    except (ValueError, RecursionError):
-        pass  # not chained, because the error holds its input
-    raise CallbackError("The callback is not valid JSON.")

@@ -31,8 +31,7 @@ class Client:
             work.
         endpoint: ``https://host[:port]``; ``http://`` only on this machine (a sandbox).
         encrypt: send name and number encrypted with SM2 (help.aliyun.com 437912).
-        sm2_public_key: the service's key in any form of ``PublicKey.parse``; None is the published
-            one.
+        sm2_public_key: the service's key, see ``PublicKey.parse``; None is the published one.
         connect_timeout: seconds to connect, more than 0, at most 600. All addresses of the
             endpoint, a proxy and the TLS handshake share them.
         read_timeout: seconds for the whole response; the same limits.
@@ -101,11 +100,9 @@ class Client:
         """Open a verification (help.aliyun.com 181863).
 
         Args:
-            cert_name: the person's name as on the document. Blanks and invisible characters at its
-                ends are dropped.
+            cert_name: the person's name as on the document.
             cert_no: the document's number; not only 18-digit ones. It is sent in ASCII, without
-                blanks, and with ``X`` for a final ``x`` of 18 characters. Name and number may both
-                be ``Ciphertext``.
+                blanks; a final ``x`` of 18 characters as ``X``. Both may be ``Ciphertext``.
             scene_id: overrides the client's.
             biz_code: ``FACE`` (mini-program, H5) or ``FACE_SDK`` (iOS, Android).
             outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
@@ -130,10 +127,8 @@ class Client:
         """
         encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
         parameters = params.init_parameters(
-            person(
-                cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
-                check_digit=self.check_digit,
-            ),
+            person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
+                   check_digit=self.check_digit),
             scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
             outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
             callback_token=callback_token, extra=extra, callback_secrets=self._callback_secrets,

@@ -30,17 +30,14 @@ def init_request(
 ) -> Any:
     """Return the official ``ExecuteRequestRequest`` of an ``init``: POST, everything in the body.
 
-    Arguments are those of ``Client.init``, and ``sm2_public_key`` and ``check_digit`` of
-    ``Client``.
+    Arguments are those of ``Client.init``; ``sm2_public_key``, ``check_digit`` those of ``Client``.
 
     Raises:
         InvalidParameter: a field breaks a rule; ``field`` names it.
         DependencyError: the SDK cannot be imported.
     """
-    key = None if sm2_public_key is None else PublicKey.parse(sm2_public_key)
-    who = person(
-        cert_name, cert_no, encrypted=encrypt, public_key=key, check_digit=check_digit
-    )
+    who = person(cert_name, cert_no, encrypted=encrypt, public_key=sm2_public_key,
+                 check_digit=check_digit)
     return _request(params.init_parameters(who, scene_id=scene_id, **fields))
 
 

@@ -10,6 +10,7 @@ used, because it draws nonces from ``random``, corrupts some keys and checks no 
 import base64
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Callable, Iterable, Optional, Union
 
@@ -95,15 +96,13 @@ class PublicKey(Point):
         return cls(*coordinates)
 
     @classmethod
-    def parse(
-        cls, text: Union["PublicKey", str], field: str = "sm2_public_key"
-    ) -> "PublicKey":
+    def parse(cls, text: Union[Point, str], field: str = "sm2_public_key") -> "PublicKey":
         """Read a key in any of its forms (GB/T 32918.1, conversion of points; RFC 5480).
 
         Args:
-            text: 02 or 03 and X, or 04 and X and Y, or X and Y alone: as hexadecimal digits in
-                either case, with ``0x``, colons and blanks if need be, or as Base64. Or a
-                SubjectPublicKeyInfo as PEM or Base64. A ``PublicKey`` is returned unchanged.
+            text: 02 or 03 and X, or 04 and X and Y, or X and Y alone: as hexadecimal digits, also
+                with ``0x``, colons or blanks, or as Base64. Or a SubjectPublicKeyInfo, as PEM or
+                Base64. A ``PublicKey`` is returned unchanged.
             field: the name of the setting, for the error.
 
         Raises:
@@ -113,9 +112,7 @@ class PublicKey(Point):
             return text
         match = re.fullmatch(_KEY, _hexadecimal(text)) if isinstance(text, str) else None
         if not match:
-            raise invalid(
-                field, "must be an SM2 public key: 66, 128 or 130 hexadecimal digits, Base64 or PEM"
-            )
+            raise invalid(field, "must be 66, 128 or 130 hexadecimal digits, or Base64, or PEM")
         parity, first, last = match.groups()
         x, y, sm2 = int(first or last, 16), int(last, 16), curve()
         if parity:
@@ -127,23 +124,20 @@ class PublicKey(Point):
 
 
 def _hexadecimal(text: str) -> str:
-    """Return the hexadecimal digits of a key; "" if it is in none of the forms."""
     # Environment files write the line ends of a PEM as a backslash and an n.
-    plain = re.sub(r"-----[A-Z]+ PUBLIC KEY-----|\\[rn]|[\s:\ufeff]", "", text)
-    plain = re.sub("^0[xX]", "", plain)
-    try:
-        digits = bool(re.fullmatch("[0-9A-Fa-f]*", plain))
-        return plain if digits else base64.b64decode(plain, validate=True).hex()
-    except ValueError:
-        return ""
+    marks = r"-----[A-Z]+ PUBLIC KEY-----|\\[rn]|^[\s\ufeff]*0[xX]|[\s:\ufeff]"
+    digits = re.sub(marks, "", text)
+    if not re.fullmatch("[0-9A-Fa-f]*", digits):
+        with suppress(ValueError):
+            digits = base64.b64decode(digits, validate=True).hex()
+    return digits
 
 
 class Ciphertext(str):
     """Text that is already encrypted with SM2: a ``str`` whose repr shows only its size.
 
     Args:
-        value: standard Base64, padded, of 0x04 || C1 || C2 || C3: 97 bytes more than the text. Line
-            breaks inside are dropped.
+        value: standard Base64 of 0x04 || C1 || C2 || C3, padded; line breaks are dropped.
 
     Raises:
         InvalidParameter: ``value`` is malformed, or C1 is not a point of the curve.
@@ -161,11 +155,9 @@ class Ciphertext(str):
         x, y = int.from_bytes(raw[1:33], "big"), int.from_bytes(raw[33:65], "big")
         if exact and len(raw) >= 98 and raw[0] == 4 and curve().contains(x, y):
             return super().__new__(cls, text)
-        rule = "is not an SM2 ciphertext"
-        if looks_sealed(text):
-            form = next(form for form, pattern in _FORMS if re.fullmatch(pattern, text))
-            rule = "is %s; it must be Base64 of 04 || C1 || C2 || C3" % form
-        raise invalid("ciphertext", rule)
+        forms = (form for form, pattern in _FORMS if re.fullmatch(pattern, text))
+        seen = next(forms) if looks_sealed(text) else "no SM2 ciphertext"
+        raise invalid("ciphertext", "is %s; it must be Base64 of 04 || C1 || C2 || C3" % seen)
 
     def __repr__(self) -> str:
         return "Ciphertext(<%d bytes>)" % (len(self) // 4 * 3 - self.count("="))
@@ -192,15 +184,13 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
             form; or the key is wrong.
         DependencyError: gmssl is missing or broken.
     """
-    if isinstance(text, Ciphertext):
-        return text
+    if isinstance(text, str) and looks_sealed(text):
+        return Ciphertext(text)
     # Imported late, because it is slow and most programs only query.
     import secrets
 
     if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
         raise invalid("text", "is blank, not a str or not valid Unicode")
-    if looks_sealed(text):
-        return Ciphertext(text)
     if public_key is None:
         public_key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)
     key = PublicKey.parse(public_key)

@@ -418,7 +418,7 @@ def test_key_from_the_environment(monkeypatch: Any) -> None:
     monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", " %s\n" % PAIR.public_key_hex)
     assert decrypt(encrypt(NAME), PAIR.private_key) == NAME
     monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", "00")
-    with pytest.raises(InvalidParameter, match="FACECERT_SM2_PUBLIC_KEY must be an SM2") as caught:
+    with pytest.raises(InvalidParameter, match="FACECERT_SM2_PUBLIC_KEY must be 66") as caught:
         encrypt(NAME)
     assert caught.value.field == "FACECERT_SM2_PUBLIC_KEY"
     monkeypatch.setenv("FACECERT_SM2_PUBLIC_KEY", "02%064x" % no_point())

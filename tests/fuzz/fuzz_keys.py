@@ -232,7 +232,7 @@ def judge_ciphertext(text):
     copy = pickle.loads(pickle.dumps(sealed))
     assert type(copy) is sm2.Ciphertext and copy == sealed
     assert repr(sealed) == "Ciphertext(<%d bytes>)" % len(raw)
-    assert sm2.encrypt(sealed) is sealed
+    assert sm2.encrypt(sealed) == sealed
     try:
         assert decrypt(sealed, _pair.private_key) == _PLAIN and sealed in _genuine, "forged"
     except ValueError as error:
