@@ -28,9 +28,7 @@ _SPKI = "30(?:39|59)301306072a8648ce3d020106082a811ccf5501822d03(?:22|42)00(?=0)
 # A leading 04 is the prefix in 130 digits; in 128 digits it belongs to X.
 _KEY = "(?i)(?:%s)?(?:0([23])|(?:04)?([0-9a-f]{64}))([0-9a-f]{64})" % _SPKI
 
-# Line breaks, and the invisible characters that copying leaves.
 _BREAKS = "\r\n\xad\u200b-\u200f\u2060\ufeff"
-
 # Forms in which other tools write ciphertext; the first that fits counts.
 _FORMS = (
     ("hexadecimal", r"[0-9A-Fa-f\s]*"),
