@@ -5,7 +5,9 @@ and no proof. ``Client.confirm`` checks the token, then it queries.
 """
 
 import base64
+import json
 import re
+from contextlib import suppress
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from urllib.parse import parse_qsl, urlsplit
 
@@ -17,7 +19,6 @@ from .redact import LONE_SURROGATE, Hidden, Private, guarded
 SHORTEST_SECRET = 16
 
 _LONGEST_QUERY = 8192
-_LONGEST_VALUE = 512
 _TOKEN_BYTES = 20
 
 #: Name in lower case -> (attribute, pattern, required).
@@ -93,26 +94,26 @@ class Callback:
 
 
 @guarded
-def parse_callback(source: Any) -> Callback:
+def parse_callback(source: Any, *more: Any) -> Callback:
     """Read a callback as it was received.
 
     Args:
-        source: its URL, its query string or form body, or a mapping of its parameters: a dict,
-            Django's ``QueryDict``, werkzeug's ``MultiDict``. Names may be in any case.
+        source: its URL; or its query string, form body or JSON body as a str; or a mapping of its
+            parameters: a dict, Django's ``QueryDict``, werkzeug's ``MultiDict``. Names may be in
+            any case.
+        more: further parts of the same request.
 
     Raises:
-        CallbackError: a parameter is missing, repeated, too long or malformed.
+        CallbackError: a known parameter is missing or malformed, or has two values.
     """
     found: Dict[str, str] = {}
     others: Dict[str, str] = {}
-    for name, value in _pairs(source):
+    for name, value in (pair for part in (source, *more) for pair in _pairs(part)):
         key = name.lower()
         if key not in _KNOWN:
             others[name] = value
-        elif key in found:
-            raise CallbackError("The callback repeats a parameter; a genuine one does not.")
-        else:
-            found[key] = value
+        elif found.setdefault(key, value) != value:
+            raise CallbackError("The callback has two values for one parameter.")
     fields: Dict[str, Any] = {}
     for key, (attribute, pattern, needed) in _KNOWN.items():
         if key in found or needed:
@@ -208,9 +209,9 @@ def _pairs(source: Any) -> Iterator[Tuple[str, str]]:
     """Yield the parameters; a second question mark may begin more of them."""
     for name, value in _given(source):
         if not isinstance(name, str) or not isinstance(value, str):
-            raise CallbackError("The callback's parameters are not texts.")
-        if len(name) + len(value) > _LONGEST_VALUE:
-            raise CallbackError("The callback has a parameter that is too long.")
+            if str(name).lower() in _KNOWN:
+                raise CallbackError("The callback's parameters are not texts.")
+            continue
         value, mark, more = value.partition("?")
         appended = parse_qsl(more, keep_blank_values=True)
         if any(known.lower() in _KNOWN for known, _ in appended):
@@ -224,6 +225,10 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
     if isinstance(source, str):
         if len(source) > _LONGEST_QUERY:
             raise CallbackError("The callback is too long.")
+        if source.lstrip("\ufeff\t\r\n ").startswith("{"):
+            with suppress(ValueError, RecursionError):  # the error would hold its input
+                return list(json.loads(source.lstrip("\ufeff"), object_pairs_hook=list))
+            raise CallbackError("The callback is not valid JSON.")
         # With a "?" it is a URL, else it is the query alone.
         query = source.partition("#")[0].partition("?")[2] if "?" in source else source
         return list(parse_qsl(query, keep_blank_values=True))

@@ -31,7 +31,7 @@ class Client:
             work.
         endpoint: ``https://host[:port]``; ``http://`` only on this machine (a sandbox).
         encrypt: send name and number encrypted with SM2 (help.aliyun.com 437912).
-        sm2_public_key: the service's key, hexadecimal, in any form; None is the published one.
+        sm2_public_key: the service's key, see ``PublicKey.parse``; None is the published one.
         connect_timeout: seconds to connect, more than 0, at most 600. All addresses of the
             endpoint, a proxy and the TLS handshake share them.
         read_timeout: seconds for the whole response; the same limits.
@@ -43,6 +43,7 @@ class Client:
         ledger: the record of every verification: a URL for ``Ledger``, or any ``BaseLedger``.
         per_day: how many inits are sent on one day of China (UTC+8) at most. The ledger counts
             them, so ``ledger`` must be a URL; to a ``Ledger`` of your own give it yourself.
+        check_digit: False sends 18-digit numbers whose check digit (GB 11643) is wrong.
 
     Raises:
         InvalidParameter: an argument breaks a rule; ``field`` names it.
@@ -56,7 +57,8 @@ class Client:
         endpoint: Optional[str] = None, encrypt: bool = False,
         sm2_public_key: Union[PublicKey, str, None] = None, connect_timeout: float = 5,
         read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
-        ledger: Union[BaseLedger, str, None] = None, per_day: Optional[int] = None
+        ledger: Union[BaseLedger, str, None] = None, per_day: Optional[int] = None,
+        check_digit: bool = True
     ) -> None:
         # Imported here, so that importing facecert stays cheap.
         from .transport.credentials import Credentials
@@ -73,9 +75,8 @@ class Client:
         self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or DEFAULT_ENDPOINT)
         self.encrypt = settings.check_truth(encrypt, "encrypt")
-        if isinstance(sm2_public_key, str):
-            sm2_public_key = PublicKey.parse(sm2_public_key.strip())
-        self._sm2_public_key = sm2_public_key
+        self.check_digit = settings.check_truth(check_digit, "check_digit")
+        self._sm2_public_key = None if sm2_public_key is None else PublicKey.parse(sm2_public_key)
         connect_timeout = settings.check_seconds(connect_timeout, "connect_timeout")
         read_timeout = settings.check_seconds(read_timeout, "read_timeout")
         http = Http(self.endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout)
@@ -100,8 +101,8 @@ class Client:
 
         Args:
             cert_name: the person's name as on the document.
-            cert_no: the document's number; not only 18-digit ones. A final ``x`` of an
-                18-character number is sent as ``X``. Name and number may both be ``Ciphertext``.
+            cert_no: the document's number; not only 18-digit ones. It is sent in ASCII, without
+                blanks; a final ``x`` of 18 characters as ``X``. Both may be ``Ciphertext``.
             scene_id: overrides the client's.
             biz_code: ``FACE`` (mini-program, H5) or ``FACE_SDK`` (iOS, Android).
             outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
@@ -126,7 +127,8 @@ class Client:
         """
         encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
         parameters = params.init_parameters(
-            person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key),
+            person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
+                   check_digit=self.check_digit),
             scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
             outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
             callback_token=callback_token, extra=extra, callback_secrets=self._callback_secrets,

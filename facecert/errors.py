@@ -26,6 +26,7 @@ No error carries a name, a document number, a token, a secret or a signature. Ev
 pickle, copy, and a task queue that rebuilds ``cls(*args)`` from JSON, with all its attributes.
 """
 
+import re
 from typing import Any, Mapping, Optional, Union
 
 NOT_SENT = "not sent"
@@ -65,7 +66,8 @@ class FacecertError(Exception):
         self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
     ) -> None:
         super().__init__(message)
-        self.args = (str(message), {})
+        # Without addresses of objects, because error trackers group errors by their message.
+        self.args = (re.sub(" at 0x[0-9A-Fa-f]+", "", str(message)), {})
         known = {name: value for name, value in (evidence or {}).items() if self._carries(name)}
         self.add_evidence(**known)
         self.add_evidence(**more)

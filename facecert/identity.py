@@ -1,11 +1,13 @@
 """A person's name and document number as they are sent: checked, in plain or encrypted with SM2."""
 
 import re
-from typing import Optional
+import unicodedata
+from functools import reduce
+from typing import Optional, Union
 
-from .crypto.sm2 import Ciphertext, PublicKey, encrypt, is_ciphertext, published_key
+from .crypto.sm2 import Ciphertext, PublicKey, encrypt, looks_sealed, published_key
 from .errors import invalid
-from .redact import LONE_SURROGATE, Private
+from .redact import Private
 
 
 class Person:
@@ -30,11 +32,11 @@ class Person:
 
 
 def person(
-    cert_name: str, cert_no: str, *, encrypted: bool, public_key: Optional[PublicKey]
+    cert_name: str, cert_no: str, *, encrypted: bool, public_key: Union[PublicKey, str, None],
+    check_digit: bool = True
 ) -> Person:
     """Check a name and a number, and encrypt them if requested.
 
-    Blanks around the texts are dropped, and a final ``x`` of an 18-character number becomes ``X``.
     A ``Ciphertext`` stays as it is. Without ``public_key`` the published one encrypts.
 
     Raises:
@@ -45,34 +47,54 @@ def person(
         field = "cert_no" if ready[0] else "cert_name"
         raise invalid(field, "is plain and the other one is encrypted; encrypt both, or none")
     name = cert_name if ready[0] else _plain("cert_name", cert_name)
-    number = cert_no if ready[1] else _with_capital_x(_plain("cert_no", cert_no))
+    number = cert_no if ready[1] else _number(cert_no, check_digit)
     private = Private(*{cert_name, cert_no, name, number})
     if encrypted:
-        key = public_key or published_key()
+        key = published_key() if public_key is None else PublicKey.parse(public_key)
         name, number = encrypt(name, key), encrypt(number, key)
         private += Private(name, number)
     return Person(name, number, encrypted or all(ready), private)
 
 
 def check_text(field: str, value: Optional[str]) -> str:
-    """Return a text without the blanks around it that a web form leaves.
+    """Return a text without the blanks and invisible characters at its ends.
+
+    These are Unicode's categories Zs, Zl, Zp and Cf, and tab, CR, LF.
 
     Raises:
-        InvalidParameter: it is no text, empty, or not valid Unicode; ``field`` is its name.
+        InvalidParameter: it is no str, or empty, or holds another control character, a format
+            character inside, or half of a surrogate pair; ``field`` is its name.
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str):
+        kind = "an int" if isinstance(value, int) else type(value).__name__
+        raise invalid(field, "must be a str, not %s" % kind)
+    kinds = {one: unicodedata.category(one) for one in value}
+    ends = [one for one in kinds if one in "\t\r\n" or kinds[one] in ("Zs", "Zl", "Zp", "Cf")]
+    text = value.strip("".join(ends))
+    if not text:
         raise invalid(field, "must be a text that is not empty")
-    if re.search(LONE_SURROGATE, value):
-        raise invalid(field, "is not valid Unicode text")
-    return value.strip()
-
-
-def _plain(field: str, value: str) -> str:
-    text = check_text(field, value)
-    if is_ciphertext(text):
-        raise invalid(field, "is SM2 ciphertext in an ordinary str; pass facecert.Ciphertext(text)")
+    if any(kinds[one] in ("Cc", "Cf", "Cs", "Zl", "Zp") for one in text):
+        raise invalid(field, "contains an invisible character, or is not valid Unicode text")
     return text
 
 
-def _with_capital_x(number: str) -> str:
-    return number[:-1] + "X" if len(number) == 18 and number.endswith("x") else number
+def _plain(field: str, value: str) -> str:
+    if isinstance(value, str) and looks_sealed(value):
+        raise invalid(field, "is ciphertext in an ordinary str; pass facecert.Ciphertext(text)")
+    return check_text(field, value)
+
+
+def _number(value: str, check_digit: bool) -> str:
+    """Return a document number in ASCII; permits and passports have no 18 digits."""
+    number = unicodedata.normalize("NFKC", _plain("cert_no", value)).replace(" ", "")
+    if not re.fullmatch("[A-Za-z0-9()/-]{1,64}", number):
+        rule = "must be 1 to 64 ASCII letters, digits, ( ) - and /. Was it masked, or in Excel?"
+        raise invalid("cert_no", rule)
+    number = number[:-1] + "X" if len(number) == 18 and number[-1] == "x" else number
+    if check_digit and re.fullmatch("[0-9]{17}[0-9X]", number):
+        # GB 11643: the check digit of ISO 7064, MOD 11-2.
+        if reduce(lambda total, one: 2 * total + "0123456789X".index(one), number, 0) % 11 != 1:
+            rule = "has a wrong check digit. Was it mistyped, or is it test data? For tests use"
+            rule += " 11010519491231002X, or check_digit=False (FACECERT_CHECK_DIGIT=0)"
+            raise invalid("cert_no", rule)
+    return number

@@ -26,19 +26,18 @@ ResponseBody = Union[str, bytes, Mapping[str, Any]]
 @guarded
 def init_request(
     *, cert_name: str, cert_no: str, scene_id: str, encrypt: bool = False,
-    sm2_public_key: Union[PublicKey, str, None] = None, **fields: Any
+    sm2_public_key: Union[PublicKey, str, None] = None, check_digit: bool = True, **fields: Any
 ) -> Any:
     """Return the official ``ExecuteRequestRequest`` of an ``init``: POST, everything in the body.
 
-    Arguments are those of ``Client.init``, and ``sm2_public_key`` of ``Client``.
+    Arguments are those of ``Client.init``; ``sm2_public_key``, ``check_digit`` those of ``Client``.
 
     Raises:
         InvalidParameter: a field breaks a rule; ``field`` names it.
         DependencyError: the SDK cannot be imported.
     """
-    if isinstance(sm2_public_key, str):
-        sm2_public_key = PublicKey.parse(sm2_public_key.strip())
-    who = person(cert_name, cert_no, encrypted=encrypt, public_key=sm2_public_key)
+    who = person(cert_name, cert_no, encrypted=encrypt, public_key=sm2_public_key,
+                 check_digit=check_digit)
     return _request(params.init_parameters(who, scene_id=scene_id, **fields))
 
 

@@ -118,6 +118,7 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_ATTEMPTS": ("attempts", lambda value, name: check_attempts(_whole(value), name)),
     "FACECERT_LEDGER": ("ledger", lambda value, _: value),
     "FACECERT_PER_DAY": ("per_day", lambda value, name: check_per_day(_whole(value), name)),
+    "FACECERT_CHECK_DIGIT": ("check_digit", _truth),
 }
 
 

@@ -246,3 +246,9 @@ def on_a_terminal(monkeypatch):
 @pytest.fixture(scope="session")
 def signed_requests():
     return json.loads((VECTORS / "signed_requests.json").read_text(encoding="utf-8"))
+
+
+def real_inputs(run):
+    """Return (input, expect, why) of the inputs that people reported, of one kind of ``run``."""
+    rows = json.loads((VECTORS / "real_inputs.json").read_text(encoding="utf-8"))
+    return [(row["input"], row["expect"], row["why"]) for row in rows if row["run"] == run]

@@ -79,7 +79,7 @@ def test_djangos_dict():
 
     assert parse_callback(QueryDict(urlencode(PLAIN))).certify_id == ID
     with pytest.raises(CallbackError):
-        parse_callback(QueryDict(urlencode(PLAIN) + "&PASSED=T"))
+        parse_callback(QueryDict(urlencode(PLAIN) + "&PASSED=F"))
 
 
 def test_unknown_parameters_are_kept():
@@ -102,25 +102,23 @@ def test_only_capital_t_claims_a_pass(passed, claim):
         b"certifyId=x&passed=T",
         [("certifyId", ID)],
         {"certifyId": ID},
-        dict(PLAIN, other=5),
-        dict(list(PLAIN.items()) + [(5, "x")]),
+        dict(PLAIN, order=5),
         {"passed": "T"},
         dict(PLAIN, certifyId=""),
         dict(PLAIN, certifyId="x" * 65),
         dict(PLAIN, certifyId="a b"),
         dict(PLAIN, passed=""),
         dict(PLAIN, passed=True),
-        dict(PLAIN, passed=["T", "T"]),
+        dict(PLAIN, passed=["T", "F"]),
         dict(PLAIN, passed=[]),
-        dict(PLAIN, PASSED="T"),
+        dict(PLAIN, PASSED="F"),
         dict(PLAIN, order="a-b"),
         dict(PLAIN, order="a" * 33),
         dict(PLAIN, CallbackToken="x" * 513),
-        dict(PLAIN, other="x" * 513),
-        dict(PLAIN, order="order1?passed=T"),
-        urlencode(PLAIN) + "&passed=T",
+        dict(PLAIN, order="order1?passed=F"),
+        urlencode(PLAIN) + "&passed=F",
         "//[?certifyId=a",
-        urlencode(PLAIN) + "&certifyid=" + ID,
+        urlencode(PLAIN) + "&certifyid=" + "cd" * 16,
         urlencode(PLAIN) + "&x=" + "y" * 9000,
     ],
 )
@@ -131,9 +129,6 @@ def test_what_is_no_callback(source):
 
 
 def test_the_longest_that_is_read():
-    parse_callback(dict(PLAIN, other="x" * (512 - len("other"))))
-    with pytest.raises(CallbackError, match="a parameter that is too long"):
-        parse_callback(dict(PLAIN, other="x" * (513 - len("other"))))
     longest = urlencode(PLAIN) + "&other=x" * 2000
     assert parse_callback(longest[:8192]).certify_id == ID
     with pytest.raises(CallbackError, match="The callback is too long"):
@@ -333,7 +328,7 @@ def test_forged_callbacks_are_not_even_asked_about(sandbox, keeper, person):
         genuine.replace(token, other_token),
         genuine.replace("order=order1", "order=order2"),
         genuine.replace("order=order1&", ""),
-        genuine + "&passed=T",
+        genuine + "&passed=F",
     ):
         with pytest.raises(CallbackError):
             keeper.confirm(forged)

@@ -38,6 +38,14 @@ def test_survives_pickle_and_copy(cls, again):
     assert vars(twin) == vars(error)
 
 
+@pytest.mark.parametrize("cls", ALL)
+def test_no_message_holds_an_address(cls):
+    text = "<HTTPSConnection(host='a', port=443) object at 0x7f31D0c2a350>: timed out at 0.5"
+    error = cls(text)
+    assert str(error) == "<HTTPSConnection(host='a', port=443) object>: timed out at 0.5"
+    assert str(pickle.loads(pickle.dumps(error))) == str(error)
+
+
 def test_the_tree_in_the_docstring_is_the_tree():
     drawn = re.findall(r"^    (?:[|` ]*-- )?([A-Z]\w+)", errors.__doc__, re.M)
     assert sorted(drawn) == sorted(cls.__name__ for cls in ALL)

@@ -121,6 +121,13 @@ def open_verification(order, name, number):
             outer_order_no=order.number,
             return_url=face.url_for("show", order=order.number),
         )
+    except InvalidParameter as error:
+        field = {"cert_name": "name", "cert_no": "number"}.get(error.field)
+        if field is None:
+            raise
+        # A mistyped digit, for instance. Nothing was sent, and a new form makes a new order.
+        current_app.orders.not_opened(order, unclear=False)
+        return form_page(secrets.token_urlsafe(16), name, {field: "请核对后重新填写"}), 400
     except FacecertError as error:
         current_app.logger.warning("order %s: init failed: %s", order.number, error)
         # Perhaps it was done after all: then another try would open, and bill, a second one.

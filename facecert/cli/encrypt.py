@@ -6,7 +6,7 @@ from typing import Iterator
 
 import click
 
-from ..crypto.sm2 import Ciphertext, encrypt, is_ciphertext
+from ..crypto.sm2 import encrypt
 from .options import verbose_option
 from .output import Misuse, is_terminal
 from .prompts import ask
@@ -31,7 +31,7 @@ def command() -> None:
             raise Misuse("Line %d is blank or not UTF-8. Later lines were not read." % number)
         if re.fullmatch("[0-9]{17}x", text):
             text = text.upper()
-        click.echo(Ciphertext(text) if is_ciphertext(text) else encrypt(text))
+        click.echo(encrypt(text))
 
 
 def _texts() -> Iterator[str]:

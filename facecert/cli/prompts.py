@@ -8,9 +8,9 @@ import json
 import os
 import sys
 import warnings
-from typing import Dict, Tuple
+from typing import Any, Dict, Tuple
 
-from ..crypto.sm2 import Ciphertext, is_ciphertext
+from ..crypto.sm2 import Ciphertext, looks_sealed
 from ..identity import check_text
 from .output import Misuse, is_terminal
 
@@ -40,7 +40,7 @@ def read() -> Tuple[str, str]:
         # Two ciphertexts are far shorter than 65536 bytes.
         person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
     for field, text in person.items():
-        if is_ciphertext(text):
+        if looks_sealed(text):
             person[field] = Ciphertext(text)
     return person["cert_name"], person["cert_no"]
 
@@ -64,13 +64,27 @@ def ask(prompt: str) -> str:
 
 
 def _from_json(data: bytes) -> Dict[str, str]:
+    person: Any = None
+    wrong = "is UTF-16, not UTF-8" if b"\0" in data else "is empty"
     try:
-        person = json.loads(data.decode("utf-8-sig"))
-        if set(person) == set(PROMPTS) and all(text.strip() for text in person.values()):
-            return dict(person)
-    except (AttributeError, TypeError, ValueError, RecursionError):
+        if data.strip() and b"\0" not in data:
+            wrong = "is not UTF-8 (GBK, perhaps)"
+            text = data.decode("utf-8-sig")
+            wrong = "is not one JSON object"
+            person = json.loads(text)
+    except (ValueError, RecursionError):
         pass  # not chained, because the error may quote its input
+    if isinstance(person, dict):
+        missing = [field for field in PROMPTS if not str(person.get(field, "")).strip()]
+        others = [field for field in PROMPTS if not isinstance(person.get(field, ""), str)]
+        if not missing and not others and len(person) == len(PROMPTS):
+            return person
+        wrong = "has other keys than cert_name and cert_no"
+        if missing:
+            wrong = "lacks %s" % " and ".join(missing)
+        elif others:
+            wrong = "is wrong: %s must be a text, in quotation marks" % " and ".join(others)
     raise Misuse(
-        "Standard input %s. Give %s there, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
-        % ("is not a name and a number" if data else "is empty", SHAPE)
+        "Standard input %s. Give %s there in UTF-8, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
+        % (wrong, SHAPE)
     )

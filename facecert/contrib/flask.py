@@ -32,7 +32,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .. import settings
-from ..callback import check_secrets
+from ..callback import check_secrets, parse_callback
 from ..client import Client
 from ..errors import CallbackError, FacecertError, InvalidParameter, invalid, unimportable
 from ..lifecycle import FINAL, PASSED, is_known
@@ -46,7 +46,6 @@ try:
     from flask import (
         Blueprint, Flask, Response, current_app, has_request_context, request, url_for
     )
-    from werkzeug.datastructures import MultiDict
 except ImportError as _error:
     _needs = "facecert.contrib.flask needs Flask and blinker"
     raise unimportable(_needs, "flask blinker", _error) from _error
@@ -125,7 +124,9 @@ class FaceCert:
         client = self.client
         find: Any = getattr(client.ledger, "get", lambda order: None)
         try:
-            claim = client.read_callback(_parameters(), order)
+            # The body is empty here when it was a form.
+            body = request.form, request.get_data(as_text=True)
+            claim = client.read_callback(parse_callback(request.args, *body), order)
             entry = find(order)
             if (
                 entry
@@ -136,7 +137,8 @@ class FaceCert:
             scene_id = entry and entry.scene_id
             answer = client.confirm(claim, outer_order_no=order, scene_id=scene_id)
             entry = find(order)
-        except CallbackError:
+        except CallbackError as error:
+            _log.warning("A callback was refused: %s", error)
             return _answer("refused", 403)
         except FacecertError as error:
             _log.error("A callback was not settled; the platform may call again: %s", error)
@@ -235,10 +237,6 @@ class _State:
 def _prefix() -> str:
     outside = current_app.config.get("APPLICATION_ROOT") or ""  # which url_for takes there
     return str(request.script_root if has_request_context() else outside).rstrip("/")
-
-
-def _parameters() -> Any:
-    return MultiDict((*request.args.items(multi=True), *request.form.items(multi=True)))
 
 
 def _tell(app: Flask, ledger: Any, entry: Any, answer: Optional[QueryResult] = None) -> None:

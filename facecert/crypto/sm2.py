@@ -10,6 +10,7 @@ used, because it draws nonces from ``random``, corrupts some keys and checks no 
 import base64
 import os
 import re
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Callable, Iterable, Optional, Union
 
@@ -22,8 +23,20 @@ PUBLISHED_KEY = "02cd77e007bdc86eeaf9a479ba7a2c22bc0a517ccb3a6975c3f94b4ac93347d
 
 VARIABLE = "FACECERT_SM2_PUBLIC_KEY"
 
+# The head of a SubjectPublicKeyInfo (RFC 5480) with a compressed or an uncompressed point.
+_SPKI = "30(?:39|59)301306072a8648ce3d020106082a811ccf5501822d03(?:22|42)00(?=0)"
 # A leading 04 is the prefix in 130 digits; in 128 digits it belongs to X.
-_KEY = "(?:0([23])|(?:04)?([0-9A-Fa-f]{64}))([0-9A-Fa-f]{64})"
+_KEY = "(?i)(?:%s)?(?:0([23])|(?:04)?([0-9a-f]{64}))([0-9a-f]{64})" % _SPKI
+
+_BREAKS = "\r\n\xad\u200b-\u200f\u2060\ufeff"
+# Forms in which other tools write ciphertext; the first that fits counts.
+_FORMS = (
+    ("hexadecimal", r"[0-9A-Fa-f\s]*"),
+    ("URL-safe Base64", ".*[-_].*"),
+    ("Base64 with blanks inside; was each a +?", r".*\s.*"),
+    ("ASN.1, or Base64 without the leading byte 04", "[^B].*"),
+    ("Base64 that is damaged, cut off or not padded", ".*"),
+)
 
 
 @lru_cache(maxsize=1)
@@ -79,20 +92,23 @@ class PublicKey(Point):
         return cls(*coordinates)
 
     @classmethod
-    def parse(cls, text: str, field: str = "sm2_public_key") -> "PublicKey":
-        """Read a key in any of its forms (GB/T 32918.1, conversion of points).
+    def parse(cls, text: Union[Point, str], field: str = "sm2_public_key") -> "PublicKey":
+        """Read a key in any of its forms (GB/T 32918.1, conversion of points; RFC 5480).
 
         Args:
-            text: hexadecimal digits in either case: 02 or 03 and X (66 digits), 04 and X and Y
-                (130 digits), or X and Y alone (128 digits).
+            text: 02 or 03 and X, or 04 and X and Y, or X and Y alone: as hexadecimal digits, also
+                with ``0x``, colons or blanks, or as Base64. Or a SubjectPublicKeyInfo, as PEM or
+                Base64. A ``PublicKey`` is returned unchanged.
             field: the name of the setting, for the error.
 
         Raises:
             InvalidParameter: the text is malformed, or the curve has no such point.
         """
-        match = re.fullmatch(_KEY, text) if isinstance(text, str) else None
+        if isinstance(text, cls):
+            return text
+        match = re.fullmatch(_KEY, _hexadecimal(text)) if isinstance(text, str) else None
         if not match:
-            raise invalid(field, "must be 66, 128 or 130 hexadecimal digits")
+            raise invalid(field, "must be 66, 128 or 130 hexadecimal digits, or Base64, or PEM")
         parity, first, last = match.groups()
         x, y, sm2 = int(first or last, 16), int(last, 16), curve()
         if parity:
@@ -103,11 +119,21 @@ class PublicKey(Point):
         return cls(x, y)
 
 
+def _hexadecimal(text: str) -> str:
+    # Environment files write the line ends of a PEM as a backslash and an n.
+    marks = r"-----[A-Z]+ PUBLIC KEY-----|\\[rn]|^[\s\ufeff]*0[xX]|[\s:\ufeff]"
+    digits = re.sub(marks, "", text)
+    if not re.fullmatch("[0-9A-Fa-f]*", digits):
+        with suppress(ValueError):
+            digits = base64.b64decode(digits, validate=True).hex()
+    return digits
+
+
 class Ciphertext(str):
     """Text that is already encrypted with SM2: a ``str`` whose repr shows only its size.
 
     Args:
-        value: standard Base64, padded, of 0x04 || C1 || C2 || C3: 97 bytes more than the text.
+        value: standard Base64 of 0x04 || C1 || C2 || C3, padded; line breaks are dropped.
 
     Raises:
         InvalidParameter: ``value`` is malformed, or C1 is not a point of the curve.
@@ -115,25 +141,27 @@ class Ciphertext(str):
 
     @guarded
     def __new__(cls, value: str) -> "Ciphertext":
-        text = value.strip() if isinstance(value, str) else ""
-        if is_ciphertext(text):
+        text = re.sub("[%s]" % _BREAKS, "", value).strip() if isinstance(value, str) else ""
+        try:
+            raw = base64.b64decode(text)
+        except ValueError:
+            raw = b""
+        # Encode again, because b64decode skips foreign characters and ignores stray bits.
+        exact = base64.b64encode(raw).decode("ascii") == text
+        x, y = int.from_bytes(raw[1:33], "big"), int.from_bytes(raw[33:65], "big")
+        if exact and len(raw) >= 98 and raw[0] == 4 and curve().contains(x, y):
             return super().__new__(cls, text)
-        raise invalid("ciphertext", "is not an SM2 ciphertext")
+        forms = (form for form, pattern in _FORMS if re.fullmatch(pattern, text))
+        seen = next(forms) if looks_sealed(text) else "no SM2 ciphertext"
+        raise invalid("ciphertext", "is %s; it must be Base64 of 04 || C1 || C2 || C3" % seen)
 
     def __repr__(self) -> str:
         return "Ciphertext(<%d bytes>)" % (len(self) // 4 * 3 - self.count("="))
 
 
-def is_ciphertext(text: str) -> bool:
-    """Tell whether ``Ciphertext`` accepts the text."""
-    try:
-        raw = base64.b64decode(text)
-    except ValueError:
-        return False
-    # Encode again, because b64decode skips foreign characters and ignores stray bits.
-    exact = base64.b64encode(raw).decode("ascii") == text
-    x, y = int.from_bytes(raw[1:33], "big"), int.from_bytes(raw[33:65], "big")
-    return exact and len(raw) >= 98 and raw[0] == 4 and curve().contains(x, y)
+def looks_sealed(text: str) -> bool:
+    """Tell whether a text is no name or number, but ciphertext of any tool in any text form."""
+    return bool(re.fullmatch(r"[A-Za-z0-9+/=\s%s_-]{120,}" % _BREAKS, text))
 
 
 @guarded
@@ -141,27 +169,27 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
     """Encrypt text for the service. Every call returns a different ciphertext.
 
     Args:
-        text: a name or a document number, not blank. A ``Ciphertext`` is returned unchanged.
+        text: a name or a document number, not blank; no check digit is checked. Ciphertext is
+            returned as ``Ciphertext``, unchanged.
         public_key: a ``PublicKey``, or text for ``PublicKey.parse``. None reads
             FACECERT_SM2_PUBLIC_KEY; without it the published key is used. The first use of a key
             takes some milliseconds more.
 
     Raises:
-        InvalidParameter: ``text`` is blank, not a str or not valid Unicode; or the key is wrong.
+        InvalidParameter: ``text`` is blank, not a str, not valid Unicode, or ciphertext in another
+            form; or the key is wrong.
         DependencyError: gmssl is missing or broken.
     """
-    if isinstance(text, Ciphertext):
-        return text
+    if isinstance(text, str) and looks_sealed(text):
+        return Ciphertext(text)
     # Imported late, because it is slow and most programs only query.
     import secrets
 
     if not isinstance(text, str) or not text.strip() or re.search(LONE_SURROGATE, text):
         raise invalid("text", "is blank, not a str or not valid Unicode")
-    key = public_key
-    if key is None:
-        key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)
-    if not isinstance(key, PublicKey):
-        key = PublicKey.parse(key)
+    if public_key is None:
+        public_key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)
+    key = PublicKey.parse(public_key)
     sealed = None
     while sealed is None:
         nonce = 1 + secrets.randbelow(curve().n - 1)

@@ -8,6 +8,7 @@ accepts only the HMAC of the order, with any text as order and secrets.
 import base64
 import hashlib
 import hmac
+import json
 import pickle
 import re
 from urllib.parse import parse_qsl, quote, urlencode
@@ -116,6 +117,7 @@ _sources = quiet(
             )
         ),
         _some_pairs.map(dict),
+        _some_pairs.map(dict).map(json.dumps),
         _some_pairs.map(MultiDict),
         _some_pairs.map(_Awkward),
         st.dictionaries(st.sampled_from(["passed", "certifyId", "x", 5]), _anything),
@@ -189,15 +191,16 @@ def _says_t(source):
 
 
 def _repeats(source):
-    """Tell whether a known parameter is repeated, for the forms where that is easy to see."""
+    """Tell whether a known parameter has two values, in forms where that is easy to see."""
     if isinstance(source, str):
         if "?" in source or "#" in source:
             return False
-        names = [name for name, _ in parse_qsl(source, keep_blank_values=True)]
+        pairs = parse_qsl(source, keep_blank_values=True)
     else:
-        names = list(source) if isinstance(source, dict) else [name for name, _ in _items(source)]
-    known = [name.lower() for name in names if isinstance(name, str)]
-    return any(known.count(name) > 1 for name in ("certifyid", "passed", "callbacktoken", "order"))
+        pairs = list(source.items()) if isinstance(source, dict) else _items(source)
+    known = {(str(name).lower(), value) for name, value in pairs if isinstance(value, str)}
+    names = [name for name, _ in known]
+    return any(names.count(name) > 1 for name in ("certifyid", "passed", "callbacktoken", "order"))
 
 
 def _items(source):

@@ -479,6 +479,22 @@ def test_a_dripping_peer_is_left_at_the_read_timeout(head):
     assert "timed out" in str(caught.value)
 
 
+def test_bug_time_out_messages_held_memory_addresses(monkeypatch):
+    """Error trackers group by the message. gevent, eventlet and SOCKS shims bring their own."""
+
+    def slow(*arguments):
+        one = Http("http://127.0.0.1", connect_timeout=1, read_timeout=1)
+        raise socket.timeout("%r timed out" % one)
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed) as caught:
+            post("http://127.0.0.1:1")
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and "Http object> timed out. Nothing" in messages[0]
+
+
 @pytest.mark.parametrize("size", [8192 - 41, 5, 65536, 70000])
 @pytest.mark.parametrize("tls", [False, True])
 def test_bug_a_second_response_in_one_record_went_to_the_next_caller(

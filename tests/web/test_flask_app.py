@@ -325,6 +325,18 @@ def form_of(client):
     return dict(re.findall('type="hidden" name="([a-z]+)" value="([^"]+)"', page))
 
 
+def test_a_mistyped_number_is_asked_for_again(shop):
+    client = shop.app.test_client()
+    wrong = NUMBER[:-1] + "1"
+    answer = client.post("/", data=dict(form_of(client), name=NAME, number=wrong))
+    page = answer.get_data(as_text=True)
+    assert answer.status_code == 400 and "请核对后重新填写" in page and wrong not in page
+    assert NAME in page and shop.sandbox.requests == []
+    hidden = dict(re.findall('type="hidden" name="([a-z]+)" value="([^"]+)"', page))
+    answer = client.post("/", data=dict(hidden, name=NAME, number=NUMBER))
+    assert answer.status_code == 303 and len(shop.sandbox.requests) == 1
+
+
 def test_without_the_forms_token_nothing_happens(shop):
     client = shop.app.test_client()
     person = {"name": NAME, "number": NUMBER}

@@ -1,8 +1,6 @@
 """The view that the platform calls. The page to which the person returns is the site's own."""
 
 import logging
-from typing import Any
-
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -10,6 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
+from ...callback import Callback, parse_callback
 from ...errors import CallbackError, FacecertError
 from ...lifecycle import is_known
 from .conf import client
@@ -38,7 +37,7 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text("Too long.", 413)
     try:
         # Before the row is read; see 403.
-        claim = client().read_callback(_parameters(request), order)
+        claim = client().read_callback(_claim(request), order)
         rows = written().filter(outer_order_no=order)
         row = again_if_lost(rows.db, rows.first)
         if row is None:
@@ -46,6 +45,7 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         # The id is needed even if the query fails.
         ModelLedger().keep_claim(order, claim.certify_id)
     except CallbackError as error:
+        _log.warning("A callback was refused: %s", error)
         return _text(str(error), 403)
     except FacecertError:
         return _text("FACECERT is incomplete or wrong: run manage.py check.", 503)
@@ -69,10 +69,9 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
 callback.login_required = False
 
 
-def _parameters(request: HttpRequest) -> Any:
-    parameters = request.GET.copy()
-    parameters.update(request.POST)  # adds to the list of each: what comes in both is repeated
-    return parameters
+def _claim(request: HttpRequest) -> Callback:
+    body = request.body.decode("utf-8", "replace")  # before POST, which may use up the stream
+    return parse_callback(request.GET, request.POST, "" if request.POST else body)
 
 
 def _too_long(request: HttpRequest) -> bool:
