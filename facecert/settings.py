@@ -10,7 +10,28 @@ from .links import is_loopback
 from .params import check_scene_id
 from .redact import guarded
 
+#: What is wrong with a value -> the form that shows it. No valid value has such a form.
+_FAULTS = {
+    "has quotation marks around it: write it without them": "[\"'“”‘’＂＇].*|.*[\"'“”‘’＂＇]",
+    "is a placeholder: write the value itself": (
+        r"<.*>|.*(\$\{\w+\}|\{\{.*\}\}|\*{3}).*|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%|[xX]{3,}"
+        r"|(?i:your[-_ ]?(access|key|secret|scene|token).*)"
+    ),
+    "has a comment behind it: write the comment on a line of its own": r".*\s#\s.*",
+    "contains a control or invisible character: type it again":
+        ".*[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff].*",
+}  # fmt: skip
+
 _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+
+
+def check_form(value: str, field: str) -> str:
+    """Return a setting's value without the blanks around it, or say what is wrong with its form."""
+    value = value.strip()
+    for fault, form in _FAULTS.items():
+        if re.fullmatch(form, value, re.S):
+            raise invalid(field, fault)
+    return value
 
 
 def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
@@ -145,8 +166,8 @@ def from_environment(environ: Mapping[str, Any], prefix: str = "FACECERT_") -> D
 def _text(value: Any, field: str) -> str:
     if value is None:
         return ""
-    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
-        return " ".join(value)
-    if not isinstance(value, (str, int, float)):
+    words = value if isinstance(value, (list, tuple)) else [value]
+    kinds = str if words is value else (str, int, float)
+    if not all(isinstance(word, kinds) for word in words):
         raise invalid(field, "must be a text, a number, True or False")
-    return str(value).strip()
+    return " ".join(check_form(str(word), field) for word in words)

@@ -1,5 +1,6 @@
 """``facecert encrypt``."""
 
+import io
 import re
 import sys
 from typing import Iterator
@@ -38,8 +39,11 @@ def _texts() -> Iterator[str]:
     if is_terminal(sys.stdin):
         yield ask("Text").strip()
     elif sys.stdin is not None:
-        for line in sys.stdin.buffer:
+        # As Latin-1, because a text file also knows lines that end with CR.
+        lines = io.TextIOWrapper(sys.stdin.buffer, "latin-1", newline=None)
+        for line in lines:
             try:
-                yield line.decode("utf-8-sig").strip()
+                yield line.encode("latin-1").decode("utf-8-sig").strip()
             except UnicodeDecodeError:  # it quotes its input
                 yield ""
+        lines.detach()  # or its end would close the standard input

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 from .. import settings
 from ..callback import check_secrets
+from ..client import Client
 from ..crypto import sm2
 from ..errors import ClockSkew, CredentialsError, FacecertError, InvalidParameter, ServiceError
 from ..links import is_loopback
 from ..redact import mask_number
-from ..transport.credentials import ID, SECRET, TOKEN, Credentials
+from ..transport.credentials import ID, SECRET, Credentials, misnamed
 from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
 from .network import SET_CLOCK, check_clock, check_dns, check_endpoint, check_tls
 from .packages import check_packages, check_python
@@ -45,6 +46,11 @@ def check_settings(case: Case) -> Iterator[Finding]:
             words = str(error) if variable in str(error) else "%s: %s" % (variable, error)
             yield Finding("settings", PROBLEM, words + ".", "correct or unset %s" % variable)
     if valid:
+        try:
+            Client.from_environment(case.environ).close()
+        except FacecertError as error:
+            yield failed("settings", error)
+            return
         yield Finding("settings", OK, "The FACECERT_ variables that are set are valid.")
     if not case.environ.get("FACECERT_SCENE_ID", "").strip():
         words = "FACECERT_SCENE_ID is not set: the app must pass scene_id to Client or each call."
@@ -54,8 +60,8 @@ def check_settings(case: Case) -> Iterator[Finding]:
 
 def check_credentials(case: Case) -> Iterator[Finding]:
     """Check that the standard chain finds an AccessKey, and name its source."""
-    if os.environ.get("ALIYUN_ACCESS_KEY_ID"):
-        words = "ALIYUN_ACCESS_KEY_ID is set; neither facecert nor the standard chain reads it."
+    for name in misnamed():
+        words = "%s is set; neither facecert nor the standard chain reads it." % name
         yield Finding("credentials", WARNING, words, "set %s and %s instead" % (ID, SECRET))
     repair = "set %s and %s where the app runs" % (ID, SECRET)
     try:
@@ -69,16 +75,10 @@ def check_credentials(case: Case) -> Iterator[Finding]:
         repair += "; without ECS metadata: ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"
         yield Finding("credentials", PROBLEM, words, repair)
         return
-    key, token = snapshot.access_key_id, snapshot.security_token
-    words = "AccessKey id %s, from: %s; %s STS token." % (
-        mask_number(key), snapshot.source or "unnamed", "with an" if token else "no"
-    )  # fmt: skip
-    if key.startswith("STS.") and token is None:
-        words += " The key is temporary, but its token is missing or the package cannot read it."
-        repair = "set %s, and: python -m pip install --upgrade alibabacloud-credentials" % TOKEN
-        yield Finding("credentials", PROBLEM, words, repair)
-    else:
-        yield Finding("credentials", OK, words)
+    yield Finding("credentials", OK, "AccessKey id %s, from: %s; %s STS token." % (
+        mask_number(snapshot.access_key_id), snapshot.source or "unnamed",
+        "with an" if snapshot.security_token else "no",
+    ))  # fmt: skip
 
 
 def check_sm2(case: Case) -> Iterator[Finding]:
@@ -94,11 +94,7 @@ def check_sm2(case: Case) -> Iterator[Finding]:
         encrypts = case.setting("FACECERT_ENCRYPT")
     note = "" if encrypts else " FACECERT_ENCRYPT is off; this is about facecert.encrypt() only."
     unset = "unset %s" % sm2.VARIABLE
-    try:
-        key = case.setting(sm2.VARIABLE)
-    except InvalidParameter as error:
-        yield Finding("sm2", PROBLEM, "The key is malformed: %s.%s" % (error, note), unset)
-        return
+    key = case.setting(sm2.VARIABLE)
     if key is None or key == sm2.published_key():
         yield Finding("sm2", OK, "The key is the one that the service publishes." + note)
     elif is_loopback(case.endpoint):
@@ -126,6 +122,7 @@ def check_ledger(case: Case) -> Iterator[Finding]:
 
     with closing(Ledger(url)) as ledger:
         if not ledger.database.is_there:
+            ledger.database.check_folder()
             words = "%r does not exist yet; the first init creates it. Check the path."
             yield Finding("ledger", WARNING, words % ledger.database)
             return
@@ -138,8 +135,6 @@ def check_ledger(case: Case) -> Iterator[Finding]:
 
 def check_call(case: Case) -> Iterator[Finding]:
     """Make one signed query about a verification that does not exist; the refusal is the proof."""
-    from ..client import Client
-
     words = "A signed query reached the service: key, signature, clock and permission are right."
     finding = Finding("call", OK, words)
     try:

@@ -36,7 +36,7 @@ class Ledger(BaseLedger):
 
     Raises:
         InvalidParameter: ``url`` is malformed, or names a database in memory; or ``per_day``.
-        DependencyError: SQLAlchemy is missing.
+        DependencyError: SQLAlchemy or the database's driver is missing.
     """
 
     @guarded

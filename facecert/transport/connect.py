@@ -17,6 +17,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from ..errors import invalid
 from ..links import is_loopback
+from ..settings import check_form
 
 CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -24,9 +25,11 @@ CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"
 def tls_context() -> ssl.SSLContext:
     """Return a context that trusts the environment's CA bundle, or the system's and certifi's."""
     variable = ca_variable()
-    bundle = os.environ[variable] if variable else None
+    bundle = os.path.expanduser(check_form(os.environ[variable], variable)) if variable else None
     try:
         folder = bundle if bundle and os.path.isdir(bundle) else None
+        if folder and not any(re.fullmatch(r"\w{8}\.[0-9]+", one) for one in os.listdir(folder)):
+            raise OSError(0, "openssl rehash must link its certificates first")
         context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
         if not bundle:
             try:
@@ -36,7 +39,10 @@ def tls_context() -> ssl.SSLContext:
             else:
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        raise invalid(variable or "certifi", "names a CA bundle that cannot be read") from error
+        reason = "it holds no certificate in PEM form (DER: openssl x509 -inform der -in FILE)"
+        reason = reason if isinstance(error, ssl.SSLError) else str(error.strerror)
+        words = "names a CA bundle that cannot be used, %s: %s" % (bundle, reason)
+        raise invalid(variable or "certifi", words) from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
@@ -46,7 +52,7 @@ def tls_context() -> ssl.SSLContext:
 
 def ca_variable() -> Optional[str]:
     """Return the name of the variable that names the CA bundle, or None."""
-    return next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    return next((name for name in CA_VARIABLES if os.environ.get(name, "").strip()), None)
 
 
 def is_about_tls(error: Optional[BaseException]) -> bool:
@@ -71,10 +77,10 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         return None
     proxies = getproxies_environment()
     variable = "HTTPS_PROXY" if proxies.get(parts.scheme) else "ALL_PROXY"
-    url = proxies.get(parts.scheme) or proxies.get("all")
+    url = check_form(proxies.get(parts.scheme) or proxies.get("all") or "", variable)
     if not url:
         return None
-    why = ""
+    rule = "must be http://[user:password@]host:port; in a password # / ? @ are %23 %2F %3F %40"
     try:
         proxy = urlsplit(url if "://" in url else "http://" + url)
         port = 80 if proxy.port is None else proxy.port
@@ -87,10 +93,11 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         behind = proxy.path.strip("/") or proxy.query or proxy.fragment
         if proxy.scheme == "http" and proxy.hostname and port and not behind:
             return proxy.hostname, port, login
-        why = ", and it is a SOCKS proxy" if proxy.scheme.startswith("socks") else ""
+        if proxy.scheme.startswith("socks"):
+            rule = "names a SOCKS proxy; facecert needs an http:// proxy"
     except ValueError:
         pass  # not chained, because its message quotes the password
-    raise invalid(variable, "must name an http:// proxy%s" % why)
+    raise invalid(variable, rule)
 
 
 def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float) -> socket.socket:

@@ -6,16 +6,19 @@ costs 200 ms and 18 MB in every worker. That package does every other link. Its 
 that means something else.
 """
 
+import configparser
+import json
 import logging
 import os
 import re
 import threading
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Optional, Set
+from typing import Any, Callable, Iterator, List, Optional, Set
 
-from ..errors import CredentialsError, DependencyError, FacecertError
+from ..errors import CredentialsError, DependencyError, FacecertError, InvalidParameter
 from ..redact import Private, empty_frames
+from ..settings import check_form
 
 ID, SECRET, TOKEN = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -47,7 +50,7 @@ class Snapshot:
     """AccessKey id, secret and STS token as they belong together at one moment.
 
     ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it says so.
-    A part that is missing or not printable ASCII is a CredentialsError.
+    A part that is missing or malformed is a CredentialsError.
     """
 
     __slots__ = ("access_key_id", "private", "source")
@@ -56,9 +59,14 @@ class Snapshot:
         self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None,
         source: Optional[str] = None
     ) -> None:
-        self.access_key_id = _printable(access_key_id, "AccessKey id")
-        secret = _printable(access_key_secret, "AccessKey secret")
-        token = _printable(security_token, "STS token") if security_token else None
+        self.access_key_id = _printable(access_key_id, "The AccessKey id")
+        secret = _printable(access_key_secret, "The AccessKey secret")
+        token = _printable(security_token, "The STS token") if security_token else None
+        if self.access_key_id.startswith("STS.") and token is None:
+            raise CredentialsError(
+                "The AccessKey id is temporary, and its token is missing: set %s, or: python -m pip"
+                " install --upgrade alibabacloud-credentials" % TOKEN
+            )
         #: The texts that must not be shown: the secret and perhaps the STS token.
         self.private = Private(secret, token)
         self.source = source
@@ -106,16 +114,49 @@ class Credentials:
             # Messages of the chain may quote an STS request, whose URL is signed and has a token.
             empty_frames(error)
             reason = type(error).__name__
-        text = _NOT_FOUND if self._chain else "The credentials passed in could not be read (%s)."
-        raise CredentialsError(text % reason)
+        if not self._chain:
+            raise CredentialsError("The credentials passed in could not be read (%s)." % reason)
+        faults = "; ".join(_faults())
+        found = "The standard credential chain found no AccessKey (%s): " % reason + faults + "."
+        raise CredentialsError(found if faults else _NOT_FOUND % reason)
 
 
 def _from_environment() -> Optional[Snapshot]:
     """Return what the chain's first link finds; with a profile the package decides."""
-    key = os.environ.get(ID, "").strip(), os.environ.get(SECRET, "").strip()
-    if all(key) and os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip() in ("", "default"):
-        return Snapshot(*key, os.environ.get(TOKEN, "").strip(), "environment variable %s" % ID)
-    return None
+    there = [name for name in (ID, SECRET, TOKEN) if os.environ.get(name, "").strip()]
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip()
+    if there[:2] != [ID, SECRET] or profile not in ("", "default"):
+        return None
+    key = [_printable(os.environ[name], name) for name in there]
+    return Snapshot(key[0], key[1], "".join(key[2:]), "environment variable %s" % ID)
+
+
+def misnamed() -> List[str]:
+    """Return the environment's variables that look like an AccessKey's and are never read."""
+    form = "(ALIYUN|ALICLOUD|ALIBABACLOUD|ALIBABA_CLOUD)_(ACCESS|SECRET).*"
+    return sorted(n for n in os.environ if re.fullmatch(form, n) and n not in (ID, SECRET))
+
+
+def _faults() -> Iterator[str]:
+    """Yield what keeps the standard chain from finding an AccessKey, in words."""
+    there = [name for name in (ID, SECRET, TOKEN) if os.environ.get(name, "").strip()]
+    for name in (ID, SECRET) if there else ():
+        if name not in there:
+            yield "%s is not set, but %s is" % (name, there[0])
+    for name in misnamed():
+        yield "%s is not read: set %s and %s" % (name, ID, SECRET)
+    ini = os.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE") or "~/.alibabacloud/credentials.ini"
+    config = configparser.ConfigParser()
+    for path, read in (("~/.aliyun/config.json", json.loads), (ini, config.read_string)):
+        try:
+            with open(os.path.expanduser(path), encoding="utf-8") as file:
+                read(file.read())
+            yield "%s has no usable profile: look for its name, its type or mode, its values" % path
+        except OSError as error:
+            if path[0] != "~" or not isinstance(error, FileNotFoundError):
+                yield "%s cannot be read: %s" % (path, error.strerror)
+        except (ValueError, configparser.Error):  # both quote the file
+            yield "%s is malformed, or not UTF-8 without BOM" % path
 
 
 def _import_chain() -> Any:
@@ -166,10 +207,14 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 
 
 def _printable(value: Any, what: str) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if not re.fullmatch("[!-~]+", text):
-        raise CredentialsError("The %s is missing, or contains invalid characters." % what)
-    return text
+    fault = "%s is missing, or contains a blank or a character that is not ASCII" % what
+    try:
+        text = check_form(value, what) if isinstance(value, str) else ""
+        if re.fullmatch("[!-~]+", text):
+            return text
+    except InvalidParameter as error:
+        fault = str(error)
+    raise CredentialsError(fault + ".")
 
 
 def _reader(source: Any) -> Callable[[], Snapshot]:
