@@ -166,8 +166,8 @@ def from_environment(environ: Mapping[str, Any], prefix: str = "FACECERT_") -> D
 def _text(value: Any, field: str) -> str:
     if value is None:
         return ""
-    words = value if isinstance(value, (list, tuple)) else [value]
-    kinds = str if words is value else (str, int, float)
-    if not all(isinstance(word, kinds) for word in words):
+    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+        return " ".join(check_form(word, field) for word in value)
+    if not isinstance(value, (str, int, float)):
         raise invalid(field, "must be a text, a number, True or False")
-    return " ".join(check_form(str(word), field) for word in words)
+    return check_form(str(value), field)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import sys
-import unicodedata
+from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -39,9 +39,7 @@ class FileId(NamedTuple):
         return "<FileId line %d>" % self.line
 
 
-def read_ids(
-    path: str, kind: Optional[str] = None, column: str = "certifyId"
-) -> Iterator[FileId]:
+def read_ids(path: str, kind: Optional[str] = None, column: str = "certifyId") -> Iterator[FileId]:
     """Yield the ids of a file, reading lazily.
 
     Text: one id on each line; blank lines and lines that begin with ``#`` are skipped. CSV: with a
@@ -74,6 +72,9 @@ def _ids(path: str, kind: Optional[str], column: str) -> Iterator[FileId]:
         for number, text in enumerate(stream, 1):
             yield _without_bom(text) if number == 1 else text
 
+    def file_id(cells: Mapping[str, Any], line: int) -> FileId:
+        return FileId(_bare(cells.get(column)), _bare(cells.get("sceneid")) or None, line)
+
     stream = _opened(path)
     try:
         lines = read()
@@ -87,7 +88,7 @@ def _ids(path: str, kind: Optional[str], column: str) -> Iterator[FileId]:
                 if text.strip(_BLANK):
                     value = _json(text)
                     cells = value if isinstance(value, dict) else {column: value}
-                    yield _file_id({_plain(key): cells[key] for key in cells}, column, number)
+                    yield file_id({_plain(key): cells[key] for key in cells}, number)
         elif kind == "csv" and not re.fullmatch("[A-Za-z0-9_-]{20,64}", _bare(first)):
             header, separator = _header(lines, column)
             # Strict, because an open quotation mark would swallow the lines after it.
@@ -96,11 +97,11 @@ def _ids(path: str, kind: Optional[str], column: str) -> Iterator[FileId]:
             before = number
             for row in rows:
                 if row:
-                    yield _file_id(dict(zip(columns, row)), column, before + 1)
+                    yield file_id(dict(zip(columns, row)), before + 1)
                 before = number
         else:
             for text in filter(_counts, lines):
-                yield _file_id({column: text}, column, number)
+                yield file_id({column: text}, number)
     except csv.Error:
         words = (
             "Line %d of the file of ids cannot be read as CSV: a quotation mark is not closed, or a"
@@ -168,26 +169,19 @@ def _separator(header: str, column: str) -> Optional[str]:
 
 def _plain(name: Any) -> str:
     """Return a column's name for comparisons: letters and digits, in lower case."""
-    text = unicodedata.normalize("NFKC", _decoded(str(name)))
-    return "".join(filter(str.isalnum, text)).lower()
+    return "".join(filter(str.isalnum, _decoded(str(name)))).lower()
 
 
 def _decoded(text: str) -> str:
     """Return a text, which was read as Latin-1, in its own encoding."""
     for encoding in ("utf-8", "gb18030"):
-        try:
+        with suppress(UnicodeError):
             return text.encode("latin-1").decode(encoding)
-        except UnicodeError:
-            pass
     return text
 
 
 def _bare(cell: Any) -> str:
     return _decoded(cell).strip(_AROUND) if isinstance(cell, str) else ""
-
-
-def _file_id(cells: Mapping[str, Any], column: str, line: int) -> FileId:
-    return FileId(_bare(cells.get(column)), _bare(cells.get("sceneid")) or None, line)
 
 
 def _json(text: str) -> Any:

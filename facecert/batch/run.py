@@ -20,7 +20,6 @@ class Summary:
         answered: ids with an answer; ``passed`` of them are passed.
         failed: well-formed ids with an error.
         invalid: lines without a well-formed id, or with a malformed sceneId.
-        first_invalid: the number and the error of the first of them, in words, or ``""``.
         skipped: ids that had a line already, from an earlier run or further up in the input.
         interrupted: True after Ctrl-C.
         error: what ended the run early, or None: an error that is not about an id, or an error of
@@ -30,7 +29,6 @@ class Summary:
     def __init__(self) -> None:
         self.answered = self.passed = self.failed = self.invalid = self.skipped = 0
         self.interrupted = False
-        self.first_invalid = ""
         self.error: Optional[Exception] = None
 
     @property
@@ -79,8 +77,7 @@ def run_batch(
         while True:
             try:
                 item = next(batch)
-                line = lines.pop(item.position)
-                results.write(item, line)
+                results.write(item, lines.pop(item.position))
             except StopIteration:
                 return summary
             except _Interrupted:
@@ -91,9 +88,7 @@ def run_batch(
             summary.answered += item.answer is not None
             summary.passed += item.answer is not None and item.answer.passed
             summary.failed += item.answer is None and item.certify_id != ""
-            if item.certify_id == "":
-                summary.invalid += 1
-                summary.first_invalid = summary.first_invalid or "line %d: %s" % (line, item.error)
+            summary.invalid += item.certify_id == ""
             on_line(item, summary)
 
 

@@ -1,8 +1,8 @@
 """``facecert encrypt``."""
 
-import io
 import re
 import sys
+from itertools import chain
 from typing import Iterator
 
 import click
@@ -39,11 +39,9 @@ def _texts() -> Iterator[str]:
     if is_terminal(sys.stdin):
         yield ask("Text").strip()
     elif sys.stdin is not None:
-        # As Latin-1, because a text file also knows lines that end with CR.
-        lines = io.TextIOWrapper(sys.stdin.buffer, "latin-1", newline=None)
-        for line in lines:
+        # A file knows no lines that end with CR only.
+        for line in chain.from_iterable(map(bytes.splitlines, sys.stdin.buffer)):
             try:
-                yield line.encode("latin-1").decode("utf-8-sig").strip()
+                yield line.decode("utf-8-sig").strip()
             except UnicodeDecodeError:  # it quotes its input
                 yield ""
-        lines.detach()  # or its end would close the standard input

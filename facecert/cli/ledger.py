@@ -18,7 +18,6 @@ from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
 from ..params import check_certify_id
-from ..settings import from_environment
 from .options import column_option, json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
@@ -33,9 +32,8 @@ _SHOWN = 20  # ids of each list in words; --json shows all
 
 
 def _open_ledger() -> Ledger:
-    url = from_environment({"FACECERT_LEDGER": os.environ.get("FACECERT_LEDGER")}).get("ledger", "")
     try:
-        ledger = Ledger(url)
+        ledger = Ledger(os.environ.get("FACECERT_LEDGER", ""))
         if not ledger.database.is_there:
             # A new file would make a mistyped path look like an empty ledger.
             raise InvalidParameter("the file is not there")
@@ -155,8 +153,6 @@ def import_bill(file: str, month: str, column: str, output: Output) -> int:
     try:
         with tempfile.TemporaryFile("w+") as whole:  # a bad line must not leave half a bill
             whole.writelines(one + "\n" for one in _billed_ids(file, column, skipped))
-            if skipped and not whole.tell():
-                raise InvalidParameter("the bill's column %s has no ids" % column, field="file")
             whole.seek(0)
             new = bill.add(map(str.strip, whole))
     except OSError as error:
@@ -174,8 +170,7 @@ def import_bill(file: str, month: str, column: str, output: Output) -> int:
     for name, ids in lists.items():
         words += ["%s: %d" % (_TITLES[name], len(ids))] + ["  %s" % one for one in ids[:_SHOWN]]
         words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
-    fields = dict(lists, month=month, lines=lines, new=new, skipped=skipped)
-    output.show(fields, "\n".join(words))
+    output.show(dict(lists, month=month, lines=lines, new=new, skipped=skipped), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
 
 

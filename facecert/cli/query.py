@@ -104,8 +104,6 @@ def _many(
     missing = summary.failed + summary.invalid
     if missing and not summary.interrupted:
         words = "%d ids have no answer; their lines say why." % missing
-        if summary.invalid:
-            words += " The first malformed one is in %s." % summary.first_invalid
         return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
     return INTERRUPTED if summary.interrupted else DONE
 

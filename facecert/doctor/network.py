@@ -144,9 +144,10 @@ def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
         words = words % _authorities() + " incomplete. No request was sent."
         repair = "if the proxy may intercept: name its CA bundle in ALIBABA_CLOUD_CA_BUNDLE"
     else:
-        words = "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
+        words = "is refused. No request was sent."
         repair = "have the owner of the certificate issue a correct one"
     head = "The certificate that is presented for %s%s " % (parts.hostname, contents)
+    words += " OpenSSL: %s." % reason.verify_message if reason else ""
     return Finding("tls", PROBLEM, head + words, repair)
 
 

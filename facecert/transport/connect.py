@@ -39,10 +39,9 @@ def tls_context() -> ssl.SSLContext:
             else:
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        reason = "it holds no certificate in PEM form (DER: openssl x509 -inform der -in FILE)"
-        reason = reason if isinstance(error, ssl.SSLError) else str(error.strerror)
-        words = "names a CA bundle that cannot be used, %s: %s" % (bundle, reason)
-        raise invalid(variable or "certifi", words) from error
+        wrong = "it holds no certificate in PEM form"
+        wrong = wrong if isinstance(error, ssl.SSLError) else str(error.strerror)
+        raise invalid(variable or "certifi", "names the CA bundle %s: %s" % (bundle, wrong)) from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
@@ -80,7 +79,6 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
     url = check_form(proxies.get(parts.scheme) or proxies.get("all") or "", variable)
     if not url:
         return None
-    rule = "must be http://[user:password@]host:port; in a password # / ? @ are %23 %2F %3F %40"
     try:
         proxy = urlsplit(url if "://" in url else "http://" + url)
         port = 80 if proxy.port is None else proxy.port
@@ -93,10 +91,9 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         behind = proxy.path.strip("/") or proxy.query or proxy.fragment
         if proxy.scheme == "http" and proxy.hostname and port and not behind:
             return proxy.hostname, port, login
-        if proxy.scheme.startswith("socks"):
-            rule = "names a SOCKS proxy; facecert needs an http:// proxy"
     except ValueError:
         pass  # not chained, because its message quotes the password
+    rule = "must be http://[user:password@]host:port, not SOCKS; a password has %23 for #, %2F for /"
     raise invalid(variable, rule)
 
 

@@ -14,7 +14,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, List, Optional, Set
+from typing import Any, Callable, Iterator, Optional, Set
 
 from ..errors import CredentialsError, DependencyError, FacecertError, InvalidParameter
 from ..redact import Private, empty_frames
@@ -38,11 +38,10 @@ _SCHEDULER_LOGGERS = ("apscheduler.scheduler", "apscheduler.executors.default")
 #: eventlet would be one for all greenlets.
 _hushed_threads: Set[int] = set()
 
-_NOT_FOUND = (
-    "The standard credential chain found no AccessKey, or could not reach what it found (%%s). It"
-    " looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
+_CHAIN = (
+    "it looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
     " ~/.aliyun/config.json and ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
-    " ALIBABA_CLOUD_CREDENTIALS_URI." % (ID, SECRET, TOKEN)
+    " ALIBABA_CLOUD_CREDENTIALS_URI" % (ID, SECRET, TOKEN)
 )
 
 
@@ -63,10 +62,8 @@ class Snapshot:
         secret = _printable(access_key_secret, "The AccessKey secret")
         token = _printable(security_token, "The STS token") if security_token else None
         if self.access_key_id.startswith("STS.") and token is None:
-            raise CredentialsError(
-                "The AccessKey id is temporary, and its token is missing: set %s, or: python -m pip"
-                " install --upgrade alibabacloud-credentials" % TOKEN
-            )
+            words = "The AccessKey id is temporary (STS), and its token is missing: set %s." % TOKEN
+            raise CredentialsError(words)
         #: The texts that must not be shown: the secret and perhaps the STS token.
         self.private = Private(secret, token)
         self.source = source
@@ -114,11 +111,11 @@ class Credentials:
             # Messages of the chain may quote an STS request, whose URL is signed and has a token.
             empty_frames(error)
             reason = type(error).__name__
-        if not self._chain:
-            raise CredentialsError("The credentials passed in could not be read (%s)." % reason)
-        faults = "; ".join(_faults())
-        found = "The standard credential chain found no AccessKey (%s): " % reason + faults + "."
-        raise CredentialsError(found if faults else _NOT_FOUND % reason)
+        text = "The credentials passed in could not be read (%s)."
+        if self._chain:
+            text = "The standard credential chain found no AccessKey, or could not reach it (%s): "
+            text += ("; ".join(_faults()) or _CHAIN) + "."
+        raise CredentialsError(text % reason)
 
 
 def _from_environment() -> Optional[Snapshot]:
@@ -131,20 +128,15 @@ def _from_environment() -> Optional[Snapshot]:
     return Snapshot(key[0], key[1], "".join(key[2:]), "environment variable %s" % ID)
 
 
-def misnamed() -> List[str]:
-    """Return the environment's variables that look like an AccessKey's and are never read."""
-    form = "(ALIYUN|ALICLOUD|ALIBABACLOUD|ALIBABA_CLOUD)_(ACCESS|SECRET).*"
-    return sorted(n for n in os.environ if re.fullmatch(form, n) and n not in (ID, SECRET))
-
-
 def _faults() -> Iterator[str]:
     """Yield what keeps the standard chain from finding an AccessKey, in words."""
-    there = [name for name in (ID, SECRET, TOKEN) if os.environ.get(name, "").strip()]
-    for name in (ID, SECRET) if there else ():
-        if name not in there:
-            yield "%s is not set, but %s is" % (name, there[0])
-    for name in misnamed():
-        yield "%s is not read: set %s and %s" % (name, ID, SECRET)
+    there = [name for name in os.environ if os.environ[name].strip()]
+    for name, other in ((ID, SECRET), (SECRET, ID)):
+        if other in there and name not in there:
+            yield "%s is not set, but %s is" % (name, other)
+    for name in sorted(set(there) - {ID, SECRET}):
+        if re.match("(ALIYUN|ALICLOUD|ALIBABACLOUD|ALIBABA_CLOUD)_(ACCESS|SECRET)", name):
+            yield "%s is not read: set %s and %s" % (name, ID, SECRET)
     ini = os.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE") or "~/.alibabacloud/credentials.ini"
     config = configparser.ConfigParser()
     for path, read in (("~/.aliyun/config.json", json.loads), (ini, config.read_string)):
@@ -152,11 +144,9 @@ def _faults() -> Iterator[str]:
             with open(os.path.expanduser(path), encoding="utf-8") as file:
                 read(file.read())
             yield "%s has no usable profile: look for its name, its type or mode, its values" % path
-        except OSError as error:
+        except (OSError, ValueError, configparser.Error) as error:  # the last two quote the file
             if path[0] != "~" or not isinstance(error, FileNotFoundError):
-                yield "%s cannot be read: %s" % (path, error.strerror)
-        except (ValueError, configparser.Error):  # both quote the file
-            yield "%s is malformed, or not UTF-8 without BOM" % path
+                yield "%s is malformed or cannot be read (%s)" % (path, type(error).__name__)
 
 
 def _import_chain() -> Any:
@@ -207,7 +197,7 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 
 
 def _printable(value: Any, what: str) -> str:
-    fault = "%s is missing, or contains a blank or a character that is not ASCII" % what
+    fault = what + " is missing, or contains a blank or a character that is not ASCII"
     try:
         text = check_form(value, what) if isinstance(value, str) else ""
         if re.fullmatch("[!-~]+", text):

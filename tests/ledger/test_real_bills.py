@@ -30,7 +30,7 @@ ROWS = HANDED + [
     ([], "certifyId\n%s\n3.3010319900101E+17\n" % A, {"exit": 2, "says": "line 3"}, "Excel"),
     ([], "certifyId\n%s\n%s\n" % (A, NUMBER), {"exit": 2, "says": "column certifyId"}, "a number"),
     ([], "certifyId\n%s\n2026-10\n" % A, {"exit": 2, "says": "line 3"}, "a shifted row"),
-    ([], "certifyId,fee\n-,1\n合计,1\n", {"exit": 2, "says": "no ids"}, "the wrong column"),
+    ([], "certifyId,fee\n-,1\n合计,1\n", {"ids": [], "says": "line 2", "exit": 0}, "no id at all"),
     (["--column", "实例ID"], "账期,实例ID\n10,%s\n" % A, {"ids": [A]}, "the export in Chinese"),
     (["--column", "CID"], "a,b\n1,2\n", {"exit": 2, "says": "--column"}, "no such column"),
 ]
