@@ -10,6 +10,8 @@ from .links import is_loopback
 from .params import check_scene_id
 from .redact import guarded
 
+MOST_ATTEMPTS, MOST_PER_DAY = 10, 10 ** 9
+
 #: What is wrong with a value -> the form that shows it. No valid value has such a form.
 _FAULTS = {
     "has quotation marks around it: write it without them": "[\"'“”‘’＂＇].*|.*[\"'“”‘’＂＇]",
@@ -87,17 +89,8 @@ def check_seconds(value: float, field: str) -> float:
     return float(value)
 
 
-def check_attempts(value: int, field: str = "attempts") -> int:
-    """Return how often a call is sent at most: 1 to 10."""
-    return _check_whole(value, field, 10)
-
-
-def check_per_day(value: int, field: str = "per_day") -> int:
-    """Return how many inits are sent on one day at most: 1 to 1,000,000,000."""
-    return _check_whole(value, field, 10 ** 9)
-
-
-def _check_whole(value: int, field: str, most: int) -> int:
+def check_whole(value: int, field: str, most: int) -> int:
+    """Return a whole number from 1 to ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise invalid(field, "must be a whole number from 1 to %d" % most)
     return value
@@ -108,8 +101,8 @@ def _seconds(value: str, field: str) -> float:
     return check_seconds(float(value) if is_number else 0, field)
 
 
-def _whole(value: str) -> int:
-    return int(value) if re.fullmatch("[0-9]{1,10}", value) else 0
+def _whole(value: str, field: str, most: int) -> int:
+    return check_whole(int(value) if re.fullmatch("[0-9]{1,10}", value) else 0, field, most)
 
 
 def check_truth(value: bool, field: str) -> bool:
@@ -136,9 +129,9 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: value),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
-    "FACECERT_ATTEMPTS": ("attempts", lambda value, name: check_attempts(_whole(value), name)),
+    "FACECERT_ATTEMPTS": ("attempts", lambda value, name: _whole(value, name, MOST_ATTEMPTS)),
     "FACECERT_LEDGER": ("ledger", lambda value, _: value),
-    "FACECERT_PER_DAY": ("per_day", lambda value, name: check_per_day(_whole(value), name)),
+    "FACECERT_PER_DAY": ("per_day", lambda value, name: _whole(value, name, MOST_PER_DAY)),
 }
 
 

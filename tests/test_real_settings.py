@@ -51,7 +51,7 @@ REFUSED = HANDED + [
     ({"FACECERT_ENCRYPT": '"1"'}, "FACECERT_ENCRYPT has quotation marks", "an env file"),
     ({"FACECERT_CALLBACK_SECRET": "${CALLBACK_SECRET}"}, "is a placeholder", "a template"),
     ({"FACECERT_CALLBACK_SECRET": "short"}, "callback_secret", "a short secret"),
-    ({"FACECERT_PER_DAY": "5", "FACECERT_LEDGER": ""}, "per_day needs a ledger", "nothing else counts"),
+    ({"FACECERT_PER_DAY": "5", "FACECERT_LEDGER": ""}, "per_day needs a ledger", "it counts"),
     ({"FACECERT_LEDGER": "postgres://u:secretword@h/d"}, "postgresql+psycopg2://", "Heroku's form"),
     ({"FACECERT_LEDGER": "'mysql+pymysql://u:secretword@h/d'"}, "has quotation marks", "env file"),
     ({"FACECERT_LEDGER": "mysql+pymysql://u:${PASSWORD}@h/d"}, "is a placeholder", "a template"),
@@ -59,13 +59,12 @@ REFUSED = HANDED + [
     ({"FACECERT_LEDGER": "led.db # the ledger"}, "has a comment", "--env-file keeps comments"),
     ({"FACECERT_LEDGER": "sqlite://led.db"}, "sqlite:///path", "two slashes are a host"),
     (dict(REAL, HTTPS_PROXY='"http://127.0.0.1:1"'), "HTTPS_PROXY has quotation marks", "env file"),
-    (dict(REAL, HTTPS_PROXY="http://u:12#secretword@127.0.0.1:1"), "%23 for #", "a password"),
+    (dict(REAL, HTTPS_PROXY="http://u:12#secretword@127.0.0.1:1"), "write # in a", "a password"),
     (dict(REAL, HTTPS_PROXY="${PROXY}"), "HTTPS_PROXY is a placeholder", "a template"),
     (dict(REAL, HTTPS_PROXY="https://127.0.0.1:1"), "HTTPS_PROXY must be http://", "not spoken"),
     (dict(REAL, SSL_CERT_FILE="'/etc/ca.pem'"), "SSL_CERT_FILE has quotation marks", "env file"),
     (dict(REAL, SSL_CERT_FILE="{here}/der.pem"), "no certificate in PEM form", "exported as DER"),
     (dict(REAL, SSL_CERT_FILE="{here}/empty.pem"), "no certificate in PEM form", "a failed copy"),
-    (dict(REAL, SSL_CERT_FILE="{here}"), "openssl rehash", "a folder without links by hash"),
 ]
 
 #: Variables that a call accepts, and why.

@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from .. import settings
 from ..client import Client
 from ..crypto import sm2
-from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, InvalidParameter
-from ..errors import ServiceError
+from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, ServiceError
 from ..links import is_loopback
 from ..redact import mask_number
 from ..transport.credentials import ID, SECRET, Credentials
@@ -81,10 +80,8 @@ def check_sm2(case: Case) -> Iterator[Finding]:
         words = "Encryption does not give the standard's result: facecert or gmssl is damaged."
         repair = "python -m pip install --force-reinstall --no-deps gmssl"
         yield Finding("sm2", PROBLEM, words, repair)
-    encrypts = True
-    with suppress(InvalidParameter):  # check_settings reports it
-        encrypts = case.setting("FACECERT_ENCRYPT")
-    note = "" if encrypts else " FACECERT_ENCRYPT is off; this is about facecert.encrypt() only."
+    note = " FACECERT_ENCRYPT is off; this is about facecert.encrypt() only."
+    note = "" if case.setting("FACECERT_ENCRYPT") else note
     unset = "unset %s" % sm2.VARIABLE
     key = case.setting(sm2.VARIABLE)
     if key is None or key == sm2.published_key():
@@ -114,7 +111,6 @@ def check_ledger(case: Case) -> Iterator[Finding]:
 
     with closing(Ledger(url)) as ledger:
         if not ledger.database.is_there:
-            ledger.database.check_folder()
             words = "%r does not exist yet; the first init creates it. Check the path."
             yield Finding("ledger", WARNING, words % ledger.database)
             return

@@ -112,15 +112,13 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """False if the SQLite file does not exist yet. A server counts as there."""
+        """False if the SQLite file does not exist yet, but can be. A server counts as there."""
         path = _sqlite_path(self._url)
-        return path is None or os.path.exists(path)
-
-    def check_folder(self) -> None:
-        """Check that SQLite can create its files; raise LedgerError if not."""
-        folder = os.path.dirname(_sqlite_path(self._url) or "") or "."
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise _ledger_error("written", "its folder is missing, or may not be written")
+        if path is None or os.path.exists(path):
+            return True
+        if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+            raise _ledger_error("created", "its folder is missing, or may not be written")
+        return False
 
     def close(self) -> None:
         """Close this process's connections."""

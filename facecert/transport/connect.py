@@ -28,8 +28,6 @@ def tls_context() -> ssl.SSLContext:
     bundle = os.path.expanduser(check_form(os.environ[variable], variable)) if variable else None
     try:
         folder = bundle if bundle and os.path.isdir(bundle) else None
-        if folder and not any(re.fullmatch(r"\w{8}\.[0-9]+", one) for one in os.listdir(folder)):
-            raise OSError(0, "openssl rehash must link its certificates first")
         context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
         if not bundle:
             try:
@@ -39,9 +37,9 @@ def tls_context() -> ssl.SSLContext:
             else:
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        wrong = "it holds no certificate in PEM form"
-        wrong = wrong if isinstance(error, ssl.SSLError) else str(error.strerror)
-        raise invalid(variable or "certifi", "names the CA bundle %s: %s" % (bundle, wrong)) from error
+        not_pem = isinstance(error, ssl.SSLError) and "it holds no certificate in PEM form"
+        words = "names the CA bundle %s: %s" % (bundle, not_pem or error.strerror)
+        raise invalid(variable or "certifi", words) from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
@@ -93,7 +91,7 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
             return proxy.hostname, port, login
     except ValueError:
         pass  # not chained, because its message quotes the password
-    rule = "must be http://[user:password@]host:port, not SOCKS; a password has %23 for #, %2F for /"
+    rule = "must be http://[user:password@]host:port, not SOCKS; write # in a password as %23"
     raise invalid(variable, rule)
 
 

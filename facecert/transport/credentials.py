@@ -39,9 +39,8 @@ _SCHEDULER_LOGGERS = ("apscheduler.scheduler", "apscheduler.executors.default")
 _hushed_threads: Set[int] = set()
 
 _CHAIN = (
-    "it looked at %s and %s (with %s for STS), OIDC (ALIBABA_CLOUD_ROLE_ARN), the profiles in"
-    " ~/.aliyun/config.json and ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
-    " ALIBABA_CLOUD_CREDENTIALS_URI" % (ID, SECRET, TOKEN)
+    "it looked at %s, OIDC (ALIBABA_CLOUD_ROLE_ARN), ~/.aliyun/config.json, the ECS instance's RAM"
+    " role, ~/.alibabacloud/credentials.ini and ALIBABA_CLOUD_CREDENTIALS_URI" % ID
 )
 
 
