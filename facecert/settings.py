@@ -16,7 +16,7 @@ MOST_ATTEMPTS, MOST_PER_DAY = 10, 10 ** 9
 _FAULTS = {
     "has quotation marks around it: write it without them": "[\"'“”‘’＂＇].*|.*[\"'“”‘’＂＇]",
     "is a placeholder: write the value itself": (
-        r"<.*>|.*(\$\{\w+\}|\{\{.*\}\}|\*{3}).*|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%|[xX]{3,}"
+        r"<.*>|.*(\$\{\w+\}|\{\{.*\}\}|\*{3}).*|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%"
         r"|(?i:your[-_ ]?(access|key|secret|scene|token).*)"
     ),
     "has a comment behind it: write the comment on a line of its own": r".*\s#\s.*",

@@ -21,6 +21,7 @@ HANDED = [
 READ = [
     ("ids.csv", "\ufeff\ufeffcertifyId\n%s\n" % A, [A], "an export of an export has two BOMs"),
     ("ids.txt", "\ufeff\ufeff%s\n" % A, [A], "an export of an export has two BOMs"),
+    ("ids", '\ufeff\ufeff{"certifyId": "%s"}\n' % A, [A], "an export of an export has two BOMs"),
     ("ids.csv", "Certify ID,x\n%s,1\n" % A, [A], "a header for people"),
     ("ids.csv", "certify-id,x\n%s,1\n" % A, [A], "a header with a dash"),
     ("ids.csv", "sep=;\ncertifyId;x\n%s;1\n" % A, [A], "Excel's line about the separator"),
