@@ -42,9 +42,7 @@ class Ledger(BaseLedger):
     @guarded
     def __init__(self, url: str, per_day: Optional[int] = None) -> None:
         self.database = Database(url)
-        if per_day is not None:
-            check_whole(per_day, "per_day", MOST_PER_DAY)
-        self.per_day = per_day
+        self.per_day = None if per_day is None else check_whole(per_day, "per_day", MOST_PER_DAY)
         #: The last day whose counter is known to exist.
         self._day = ""
 
