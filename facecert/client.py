@@ -80,8 +80,9 @@ class Client:
         connect_timeout = settings.check_seconds(connect_timeout, "connect_timeout")
         read_timeout = settings.check_seconds(read_timeout, "read_timeout")
         http = Http(self.endpoint, connect_timeout=connect_timeout, read_timeout=read_timeout)
+        attempts = settings.check_whole(attempts, "attempts", settings.MOST_ATTEMPTS)
         # Last, because the default client takes it as the sign that everything is set.
-        self._gateway = Gateway(http, source, settings.check_attempts(attempts))
+        self._gateway = Gateway(http, source, attempts)
 
     @classmethod
     @guarded

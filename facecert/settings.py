@@ -10,7 +10,30 @@ from .links import is_loopback
 from .params import check_scene_id
 from .redact import guarded
 
+MOST_ATTEMPTS, MOST_PER_DAY = 10, 10 ** 9
+
+#: What is wrong with a value -> the form that shows it. No valid value has such a form.
+_FAULTS = {
+    "has quotation marks around it: write it without them": "[\"'“”‘’＂＇].*|.*[\"'“”‘’＂＇]",
+    "is a placeholder: write the value itself": (
+        r"<.*>|.*(\$\{\w+\}|\{\{.*\}\}|\*{3}).*|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%"
+        r"|(?i:your[-_ ]?(access|key|secret|scene|token).*)"
+    ),
+    "has a comment behind it: write the comment on a line of its own": r".*\s#\s.*",
+    "contains a control or invisible character: type it again":
+        ".*[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff].*",
+}  # fmt: skip
+
 _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
+
+
+def check_form(value: str, field: str) -> str:
+    """Return a setting's value without the blanks around it, or say what is wrong with its form."""
+    value = value.strip()
+    for fault, form in _FAULTS.items():
+        if re.fullmatch(form, value, re.S):
+            raise invalid(field, fault)
+    return value
 
 
 def check_endpoint(endpoint: str, field: str = "endpoint") -> str:
@@ -66,17 +89,8 @@ def check_seconds(value: float, field: str) -> float:
     return float(value)
 
 
-def check_attempts(value: int, field: str = "attempts") -> int:
-    """Return how often a call is sent at most: 1 to 10."""
-    return _check_whole(value, field, 10)
-
-
-def check_per_day(value: int, field: str = "per_day") -> int:
-    """Return how many inits are sent on one day at most: 1 to 1,000,000,000."""
-    return _check_whole(value, field, 10 ** 9)
-
-
-def _check_whole(value: int, field: str, most: int) -> int:
+def check_whole(value: int, field: str, most: int) -> int:
+    """Return a whole number from 1 to ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise invalid(field, "must be a whole number from 1 to %d" % most)
     return value
@@ -87,8 +101,8 @@ def _seconds(value: str, field: str) -> float:
     return check_seconds(float(value) if is_number else 0, field)
 
 
-def _whole(value: str) -> int:
-    return int(value) if re.fullmatch("[0-9]{1,10}", value) else 0
+def _whole(value: str, field: str, most: int) -> int:
+    return check_whole(int(value) if re.fullmatch("[0-9]{1,10}", value) else 0, field, most)
 
 
 def check_truth(value: bool, field: str) -> bool:
@@ -115,9 +129,9 @@ VARIABLES: Dict[str, Tuple[str, Callable[[str, str], Any]]] = {
     "FACECERT_CALLBACK_SECRET": ("callback_secret", lambda value, _: value),
     "FACECERT_CONNECT_TIMEOUT": ("connect_timeout", _seconds),
     "FACECERT_READ_TIMEOUT": ("read_timeout", _seconds),
-    "FACECERT_ATTEMPTS": ("attempts", lambda value, name: check_attempts(_whole(value), name)),
+    "FACECERT_ATTEMPTS": ("attempts", lambda value, name: _whole(value, name, MOST_ATTEMPTS)),
     "FACECERT_LEDGER": ("ledger", lambda value, _: value),
-    "FACECERT_PER_DAY": ("per_day", lambda value, name: check_per_day(_whole(value), name)),
+    "FACECERT_PER_DAY": ("per_day", lambda value, name: _whole(value, name, MOST_PER_DAY)),
     "FACECERT_CHECK_DIGIT": ("check_digit", _truth),
 }
 
@@ -137,7 +151,10 @@ def from_environment(environ: Mapping[str, Any], prefix: str = "FACECERT_") -> D
     arguments = {}
     for variable, (argument, read) in VARIABLES.items():
         name = prefix + variable[len("FACECERT_") :]
-        value = _text(environ.get(name), name)
+        value = environ.get(name)
+        if argument == "sm2_public_key" and isinstance(value, str):
+            value = " ".join(value.replace("\ufeff", "").split())  # because PEM has lines
+        value = _text(value, name)
         if value:
             arguments[argument] = read(value, name)
     return arguments
@@ -147,7 +164,7 @@ def _text(value: Any, field: str) -> str:
     if value is None:
         return ""
     if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
-        return " ".join(value)
+        return " ".join(check_form(word, field) for word in value)
     if not isinstance(value, (str, int, float)):
         raise invalid(field, "must be a text, a number, True or False")
-    return str(value).strip()
+    return check_form(str(value), field)

@@ -12,7 +12,7 @@ import tempfile
 def _programs():
     found = shutil.which("initdb")
     # Debian keeps them out of the PATH.
-    folders = [os.path.dirname(found)] if found else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
+    folders = [os.path.dirname(os.path.realpath(found))] if found else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     return pathlib.Path(folders[-1]) if folders else None
 
 

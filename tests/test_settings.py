@@ -112,7 +112,7 @@ def test_encryption_can_be_switched_off(word):
 @pytest.mark.parametrize("attempts", [0, 11, True, 1.0, "3", None])
 def test_attempts_refused(attempts):
     with pytest.raises(InvalidParameter):
-        settings.check_attempts(attempts)
+        settings.check_whole(attempts, "attempts", 10)
 
 
 @pytest.mark.parametrize("seconds", [0, -1, 601, True, "5", None, float("nan")])

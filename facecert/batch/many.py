@@ -254,7 +254,8 @@ def _query(client: Client, scene_id: Optional[str], position: int, item: Any) ->
     certify_id, answer, failure = "", None, None
     try:
         if isinstance(item, (tuple, list)) and len(item) == 2:
-            item, scene_id = item[0], item[1] or scene_id
+            item, own = item
+            scene_id = check_scene_id(own, "sceneId") if own else scene_id
         certify_id = check_certify_id(item, 20)
         answer = client.query(certify_id, scene_id=scene_id)
     except Stopped:
@@ -269,7 +270,7 @@ def _query(client: Client, scene_id: Optional[str], position: int, item: Any) ->
 def is_hopeless(error: Optional[FacecertError]) -> bool:
     """Return True for an error that is not about the id: the next id will meet it too."""
     if isinstance(error, InvalidParameter):
-        return error.field != "certify_id"
+        return error.field not in ("certify_id", "sceneId")
     if isinstance(error, ServiceError):  # the quota is used up; not booked or not paid; not there
         return error.code in (402, 403, 404)
     if str(error and error.code).startswith(("Forbidden", "NoPermission")):

@@ -202,12 +202,14 @@ class ResultsFile(ContextManager["ResultsFile"]):
 
     def _line(self, item: BatchItem, line: Optional[int]) -> bytes:
         answer, error = item.answer, item.error
+        # An error about a line of the input names it, because the message is shown alone.
+        where = "line %d: " % line if line and not item.certify_id else ""
         values = (
             item.certify_id or None,
             None if answer is None else answer.passed,
             None if error is None else type(error).__name__,
             None if error is None else error.code,
-            None if error is None else " ".join(str(error).split()),
+            None if error is None else where + " ".join(str(error).split()),
             getattr(error if answer is None else answer, "request_id", None),
             # Wrong credentials say nothing about the id. Once they are right, it can be queried.
             error is not None and (error.retryable or is_hopeless(error)),

@@ -7,7 +7,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 from ..client import Client
 from ..errors import FacecertError, InvalidParameter
-from ..params import check_certify_id
+from ..params import check_certify_id, check_scene_id
 from .ids import FileId
 from .many import Batch, BatchItem, query_many
 from .results_file import ResultsFile
@@ -19,7 +19,7 @@ class Summary:
     Attributes:
         answered: ids with an answer; ``passed`` of them are passed.
         failed: well-formed ids with an error.
-        invalid: lines without a well-formed id.
+        invalid: lines without a well-formed id, or with a malformed sceneId.
         skipped: ids that had a line already, from an earlier run or further up in the input.
         interrupted: True after Ctrl-C.
         error: what ended the run early, or None: an error that is not about an id, or an error of
@@ -61,11 +61,13 @@ def run_batch(
         position = 0
         for certify_id, scene_id, line in ids:
             try:
+                if scene_id:
+                    check_scene_id(scene_id)
                 if not results.claim(check_certify_id(certify_id, 20)):
                     summary.skipped += 1
                     continue
             except InvalidParameter:
-                pass  # each malformed id gets a line of its own
+                pass  # each malformed line of the input gets one of its own
             position += 1
             lines[position] = line
             yield certify_id, scene_id

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from itertools import chain
 from typing import Iterator
 
 import click
@@ -38,7 +39,8 @@ def _texts() -> Iterator[str]:
     if is_terminal(sys.stdin):
         yield ask("Text").strip()
     elif sys.stdin is not None:
-        for line in sys.stdin.buffer:
+        # A file knows no lines that end with CR only.
+        for line in chain.from_iterable(map(bytes.splitlines, sys.stdin.buffer)):
             try:
                 yield line.decode("utf-8-sig").strip()
             except UnicodeDecodeError:  # it quotes its input

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Dict, Iterable, Iterator, List, Optional
@@ -17,7 +18,7 @@ from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
 from ..params import check_certify_id
-from .options import json_option, verbose_option
+from .options import column_option, json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
 _TITLES = {
@@ -26,12 +27,13 @@ _TITLES = {
     "never_finished_billed": "never finished, but billed",
     "never_finished_not_billed": "never finished, not billed",
 }
+_SUM = "(?i:(grand |sub)?total|sum|n/?a|null|none)\\W*"
 _SHOWN = 20  # ids of each list in words; --json shows all
 
 
 def _open_ledger() -> Ledger:
     try:
-        ledger = Ledger(os.environ.get("FACECERT_LEDGER", "").strip())
+        ledger = Ledger(os.environ.get("FACECERT_LEDGER", ""))
         if not ledger.database.is_there:
             # A new file would make a mistyped path look like an empty ledger.
             raise InvalidParameter("the file is not there")
@@ -132,12 +134,14 @@ def unsettled(output: Output) -> int:
 @command.command("import-bill")
 @click.argument("file", type=click.Path())
 @click.option("--month", required=True, metavar="MONTH", help="The bill's month, like 2026-10.")
+@column_option
 @json_option
 @verbose_option
-def import_bill(file: str, month: str, output: Output) -> int:
+def import_bill(file: str, month: str, column: str, output: Output) -> int:
     """Store a month's bill in the ledger, and compare the two.
 
-    FILE is CSV with a column certifyId (- is standard input). Importing it again does no harm.
+    FILE is CSV (- is standard input). The export of Alibaba Cloud has no column certifyId: name
+    the one that holds the ids, and leave other products out. Importing a file again does no harm.
     Which verifications are billed is not documented: a missing one is a question to ask.
 
     Exit code 0: nothing is missing on either side. Exit code 1: something is missing.
@@ -145,8 +149,12 @@ def import_bill(file: str, month: str, output: Output) -> int:
     Example: facecert ledger import-bill bill.csv --month 2026-10
     """
     bill = Bill(_open_ledger(), month)
+    skipped: List[str] = []
     try:
-        new = bill.add(_billed_ids(file))
+        with tempfile.TemporaryFile("w+") as whole:  # a bad line must not leave half a bill
+            whole.writelines(one + "\n" for one in _billed_ids(file, column, skipped))
+            whole.seek(0)
+            new = bill.add(map(str.strip, whole))
     except OSError as error:
         raise Misuse("The bill cannot be read: %s." % error.strerror)
     lists: Dict[str, List[Optional[str]]] = {
@@ -157,20 +165,26 @@ def import_bill(file: str, month: str, output: Output) -> int:
     }
     lines = bill.count()
     words = ["The bill of %s has %d lines, %d of them new." % (month, lines, new)]
+    if skipped:
+        words.append("Skipped, because they have no id: %s." % ", ".join(skipped[:_SHOWN]))
     for name, ids in lists.items():
         words += ["%s: %d" % (_TITLES[name], len(ids))] + ["  %s" % one for one in ids[:_SHOWN]]
         words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
-    output.show(dict(lists, month=month, lines=lines, new=new), "\n".join(words))
+    output.show(dict(lists, month=month, lines=lines, new=new, skipped=skipped), "\n".join(words))
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
 
 
-def _billed_ids(file: str) -> Iterator[str]:
-    for line in read_ids(file, "csv"):
-        if line.certify_id:  # A line without an id is a total or a remark.
-            try:
-                yield check_certify_id(line.certify_id, 20)
-            except InvalidParameter as error:
-                raise InvalidParameter("line %d of the bill: %s" % (line.line, error), field="file")
+def _billed_ids(file: str, column: str, skipped: List[str]) -> Iterator[str]:
+    for line in read_ids(file, "csv", column):
+        # A total or a remark: no letter or digit of ASCII, or an English word for a sum.
+        if not re.search("[A-Za-z0-9]", line.certify_id) or re.fullmatch(_SUM, line.certify_id):
+            skipped.append("line %d" % line.line)
+            continue
+        try:
+            yield check_certify_id(line.certify_id, 20)
+        except InvalidParameter as error:
+            words = "line %d of the bill, column %s: %s" % (line.line, column, error)
+            raise InvalidParameter(words, field="file")
 
 
 def _show(entries: Iterable[Entry], output: Output) -> int:

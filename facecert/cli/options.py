@@ -19,9 +19,10 @@ def connect(scene_id: Optional[str] = None) -> Client:
     try:
         client = Client.from_environment()
     except InvalidParameter as error:
-        if error.field.startswith("FACECERT_"):
+        if error.field.isupper():
             raise
-        raise InvalidParameter(str(error), field="FACECERT_%s" % error.field.upper())
+        variable = "FACECERT_%s" % error.field.upper()
+        raise InvalidParameter("%s: %s" % (variable, error), field=variable)
     if scene_id is not None:
         client.scene_id = check_scene_id(scene_id)
     if client.scene_id is None:
@@ -60,6 +61,9 @@ certify_url_argument = click.argument("certify_url", callback=_or_from_stdin)
 
 scene_option = click.option("--scene-id", metavar="DIGITS",
                             help="The scene; overrides FACECERT_SCENE_ID.")
+
+column_option = click.option("--column", metavar="NAME", default="certifyId", show_default=True,
+                             help="The column (CSV) or key (JSONL) that holds the ids.")
 
 #: The command gets an ``Output`` as ``output``.
 json_option = click.option(

@@ -103,7 +103,7 @@ def standard_output() -> TextIO:
 def exit_code(error: FacecertError) -> int:
     """Return the exit code of an error."""
     if isinstance(error, errors.InvalidParameter):
-        return SETUP if error.field.startswith("FACECERT_") else USAGE
+        return SETUP if error.field.isupper() else USAGE  # a variable, or an argument
     if isinstance(error, (errors.CredentialsError, errors.DependencyError, errors.LedgerError)):
         return SETUP
     if error.outcome == errors.UNKNOWN:

@@ -11,7 +11,8 @@ import click
 from ..client import Client
 from ..errors import OutputFailed, invalid, unimportable
 from ..results import QueryResult
-from .options import connect, json_option, no_document_number, scene_option, verbose_option
+from .options import column_option, connect, json_option, no_document_number, scene_option
+from .options import verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
 from .output import is_terminal
 
@@ -33,6 +34,7 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
 @click.option("--ledger-pending", is_flag=True, help="Query what the ledger has no outcome of.")
 @click.option("--batch-format", type=click.Choice(["text", "csv", "jsonl"]),
               help="What FILE is; else by its suffix or first line.")
+@column_option
 @click.option("--output", "path", metavar="FILE", default="-", help="Where the results go.")
 @click.option("--output-format", "form", type=click.Choice(["jsonl", "csv"]),
               help="How they are written; else by the suffix, or JSONL.")
@@ -74,13 +76,13 @@ def command(
 
 def _many(
     client: Client, batch: Optional[str], output: Output, *, batch_format: Optional[str], path: str,
-    form: Optional[str], resume: bool, qps: float
+    form: Optional[str], resume: bool, qps: float, column: str
 ) -> int:
     from ..batch.ids import read_ids
     from ..batch.results_file import ResultsFile
     from ..batch.run import run_batch
 
-    ids = _pending(client) if batch is None else read_ids(batch, batch_format)
+    ids = _pending(client) if batch is None else read_ids(batch, batch_format, column)
     try:
         with ResultsFile(path, form, resume=resume) as results, _bar(batch) as on_line:
             summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)

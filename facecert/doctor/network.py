@@ -41,9 +41,10 @@ def check_endpoint(case: Case) -> Iterator[Finding]:
     if proxy:
         words = "Connections use the proxy %s, from HTTPS_PROXY or ALL_PROXY."
         yield Finding("endpoint", OK, words % proxy)
-    connect.tls_context()  # reads the CA bundle; the error names the variable
-    if connect.ca_variable():
-        yield Finding("endpoint", OK, "Certificates are verified by %s." % _authorities())
+    if endpoint.startswith("https://"):
+        connect.tls_context()  # reads the CA bundle; the error names the variable
+        if connect.ca_variable():
+            yield Finding("endpoint", OK, "Certificates are verified by %s." % _authorities())
 
 
 def check_dns(case: Case) -> Iterator[Finding]:
@@ -143,9 +144,10 @@ def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
         words = words % _authorities() + " incomplete. No request was sent."
         repair = "if the proxy may intercept: name its CA bundle in ALIBABA_CLOUD_CA_BUNDLE"
     else:
-        words = "is refused by OpenSSL: %s. No request was sent." % reason.verify_message
+        words = "is refused. No request was sent."
         repair = "have the owner of the certificate issue a correct one"
     head = "The certificate that is presented for %s%s " % (parts.hostname, contents)
+    words += " OpenSSL: %s." % reason.verify_message if reason else ""
     return Finding("tls", PROBLEM, head + words, repair)
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from ..errors import DependencyError, LedgerError, invalid
 from ..redact import Hidden, guarded
+from ..settings import check_form
 from .schema import metadata
 
 #: Seconds that an SQLite ledger waits for this process's other threads, and for other processes.
@@ -44,6 +45,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._hidden_url = Hidden(_read_url(url))
+        _make_engine(self._url)  # without a connection; a driver may be missing
         self._engines: Dict[Any, Engine] = {}
 
     @property
@@ -110,9 +112,13 @@ class Database:
 
     @property
     def is_there(self) -> bool:
-        """False if the SQLite file does not exist yet. A server counts as there."""
+        """False if the SQLite file does not exist yet, but can be. A server counts as there."""
         path = _sqlite_path(self._url)
-        return path is None or os.path.exists(path)
+        if path is None or os.path.exists(path):
+            return True
+        if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
+            raise _ledger_error("created", "its folder is missing, or may not be written")
+        return False
 
     def close(self) -> None:
         """Close this process's connections."""
@@ -215,8 +221,11 @@ def _is_conflict(error: LedgerError) -> bool:
 
 
 def _read_url(url: str) -> URL:
+    url = check_form(url, "ledger")
     try:
         parsed = make_url(url) if "://" in url else URL.create("sqlite", database=url)
+        if _is_sqlite(parsed) and parsed.database:
+            parsed = parsed.set(database=os.path.expanduser(parsed.database))
     except (exc.ArgumentError, ValueError):
         parsed = None  # Not chained, because the message quotes the password.
     if parsed is None:
@@ -225,7 +234,7 @@ def _read_url(url: str) -> URL:
         # The rest of the password would be shown as the host's name.
         words = "has more than one @: write an @ in the password as %40"
     elif _is_sqlite(parsed) and parsed.database in (None, "", ":memory:"):
-        words = "must be a file or a server: a database in memory keeps nothing"
+        words = "must be a path, sqlite:///path or a server: a database in memory keeps nothing"
     else:
         return parsed
     raise invalid("ledger", words)
@@ -270,8 +279,9 @@ def _make_engine(url: URL) -> Engine:
         return create_engine(url.set(query=query), **options)
     except (ImportError, exc.NoSuchModuleError) as error:
         raise DependencyError(
-            "The ledger's database needs a driver that is not installed: %s. For PostgreSQL: python"
-            " -m pip install psycopg2-binary, with a URL like postgresql+psycopg2://..." % error
+            "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
+            " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or mysql+pymysql://"
+            " (python -m pip install PyMySQL)." % error
         ) from error
 
 

@@ -15,7 +15,7 @@ from ..lifecycle import CHINA, FINAL, GRACE, LIFETIME, OPENED, REFUSED, SENT, ST
 from ..lifecycle import BaseLedger, Opening, budget_spent, decide
 from ..redact import guarded
 from ..results import QueryResult
-from ..settings import check_per_day
+from ..settings import MOST_PER_DAY, check_whole
 from .database import Database, is_duplicate
 from .schema import Entry, days, verifications as table
 
@@ -36,13 +36,13 @@ class Ledger(BaseLedger):
 
     Raises:
         InvalidParameter: ``url`` is malformed, or names a database in memory; or ``per_day``.
-        DependencyError: SQLAlchemy is missing.
+        DependencyError: SQLAlchemy or the database's driver is missing.
     """
 
     @guarded
     def __init__(self, url: str, per_day: Optional[int] = None) -> None:
         self.database = Database(url)
-        self.per_day = None if per_day is None else check_per_day(per_day)
+        self.per_day = None if per_day is None else check_whole(per_day, "per_day", MOST_PER_DAY)
         #: The last day whose counter is known to exist.
         self._day = ""
 

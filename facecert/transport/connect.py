@@ -17,6 +17,7 @@ from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined
 
 from ..errors import invalid
 from ..links import is_loopback
+from ..settings import check_form
 
 CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -24,7 +25,7 @@ CA_VARIABLES = ("ALIBABA_CLOUD_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"
 def tls_context() -> ssl.SSLContext:
     """Return a context that trusts the environment's CA bundle, or the system's and certifi's."""
     variable = ca_variable()
-    bundle = os.environ[variable] if variable else None
+    bundle = os.path.expanduser(check_form(os.environ[variable], variable)) if variable else None
     try:
         folder = bundle if bundle and os.path.isdir(bundle) else None
         context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
@@ -36,7 +37,9 @@ def tls_context() -> ssl.SSLContext:
             else:
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
-        raise invalid(variable or "certifi", "names a CA bundle that cannot be read") from error
+        not_pem = isinstance(error, ssl.SSLError) and "it holds no certificate in PEM form"
+        words = "names the CA bundle %s: %s" % (bundle, not_pem or error.strerror)
+        raise invalid(variable or "certifi", words) from error
     if hasattr(ssl, "TLSVersion"):
         context.minimum_version = ssl.TLSVersion.TLSv1_2
     else:  # Python 3.6
@@ -46,7 +49,7 @@ def tls_context() -> ssl.SSLContext:
 
 def ca_variable() -> Optional[str]:
     """Return the name of the variable that names the CA bundle, or None."""
-    return next((name for name in CA_VARIABLES if os.environ.get(name)), None)
+    return next((name for name in CA_VARIABLES if os.environ.get(name, "").strip()), None)
 
 
 def is_about_tls(error: Optional[BaseException]) -> bool:
@@ -71,10 +74,9 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         return None
     proxies = getproxies_environment()
     variable = "HTTPS_PROXY" if proxies.get(parts.scheme) else "ALL_PROXY"
-    url = proxies.get(parts.scheme) or proxies.get("all")
+    url = check_form(proxies.get(parts.scheme) or proxies.get("all") or "", variable)
     if not url:
         return None
-    why = ""
     try:
         proxy = urlsplit(url if "://" in url else "http://" + url)
         port = 80 if proxy.port is None else proxy.port
@@ -87,10 +89,10 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         behind = proxy.path.strip("/") or proxy.query or proxy.fragment
         if proxy.scheme == "http" and proxy.hostname and port and not behind:
             return proxy.hostname, port, login
-        why = ", and it is a SOCKS proxy" if proxy.scheme.startswith("socks") else ""
     except ValueError:
         pass  # not chained, because its message quotes the password
-    raise invalid(variable, "must name an http:// proxy%s" % why)
+    rule = "must be http://[user:password@]host:port, not SOCKS; write # in a password as %23"
+    raise invalid(variable, rule)
 
 
 def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float) -> socket.socket:

@@ -6,6 +6,8 @@ costs 200 ms and 18 MB in every worker. That package does every other link. Its 
 that means something else.
 """
 
+import configparser
+import json
 import logging
 import os
 import re
@@ -14,8 +16,9 @@ import warnings
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional, Set
 
-from ..errors import CredentialsError, FacecertError, unimportable
+from ..errors import CredentialsError, FacecertError, InvalidParameter, unimportable
 from ..redact import Private, empty_frames
+from ..settings import check_form
 
 ID, SECRET, TOKEN = (
     "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
@@ -35,12 +38,9 @@ _SCHEDULER_LOGGERS = ("apscheduler.scheduler", "apscheduler.executors.default")
 #: eventlet would be one for all greenlets.
 _hushed_threads: Set[int] = set()
 
-_NOT_FOUND = (
-    "The standard credential chain found no AccessKey, or could not reach what it found (%%s). In"
-    " the environment %s is %%s, %s is %%s, and %s (for STS only) is %%s. The chain also read OIDC"
-    " (ALIBABA_CLOUD_ROLE_ARN), the profiles in ~/.aliyun/config.json and"
-    " ~/.alibabacloud/credentials.ini, the ECS instance's RAM role, and"
-    " ALIBABA_CLOUD_CREDENTIALS_URI." % (ID, SECRET, TOKEN)
+_CHAIN = (
+    "it looked at %s, OIDC (ALIBABA_CLOUD_ROLE_ARN), ~/.aliyun/config.json, the ECS instance's RAM"
+    " role, ~/.alibabacloud/credentials.ini and ALIBABA_CLOUD_CREDENTIALS_URI" % ID
 )
 
 
@@ -48,7 +48,7 @@ class Snapshot:
     """AccessKey id, secret and STS token as they belong together at one moment.
 
     ``source`` is what ``alibabacloud_credentials`` calls the place they came from, if it says so.
-    A part that is missing or not printable ASCII is a CredentialsError.
+    A part that is missing or malformed is a CredentialsError.
     """
 
     __slots__ = ("access_key_id", "private", "source")
@@ -57,9 +57,12 @@ class Snapshot:
         self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None,
         source: Optional[str] = None
     ) -> None:
-        self.access_key_id = _printable(access_key_id, "AccessKey id")
-        secret = _printable(access_key_secret, "AccessKey id is set. The AccessKey secret")
-        token = _printable(security_token, "STS token") if security_token else None
+        self.access_key_id = _printable(access_key_id, "The AccessKey id")
+        secret = _printable(access_key_secret, "The AccessKey secret")
+        token = _printable(security_token, "The STS token") if security_token else None
+        if self.access_key_id.startswith("STS.") and token is None:
+            words = "The AccessKey id is temporary (STS), and its token is missing: set %s." % TOKEN
+            raise CredentialsError(words)
         #: The texts that must not be shown: the secret and perhaps the STS token.
         self.private = Private(secret, token)
         self.source = source
@@ -107,19 +110,43 @@ class Credentials:
             # Messages of the chain may quote an STS request, whose URL is signed and has a token.
             empty_frames(error)
             reason = type(error).__name__
-        if not self._chain:
-            raise CredentialsError("The credentials passed in could not be read (%s)." % reason)
-        is_set = [bool(os.environ.get(name, "").strip()) for name in (ID, SECRET, TOKEN)]
-        states = tuple("set" if one else "missing" for one in is_set)
-        raise CredentialsError(_NOT_FOUND % ((reason,) + states))
+        text = "The credentials passed in could not be read (%s)."
+        if self._chain:
+            text = "The standard credential chain found no AccessKey, or could not reach it (%s): "
+            text += ("; ".join(_faults()) or _CHAIN) + "."
+        raise CredentialsError(text % reason)
 
 
 def _from_environment() -> Optional[Snapshot]:
     """Return what the chain's first link finds; with a profile the package decides."""
-    key = os.environ.get(ID, "").strip(), os.environ.get(SECRET, "").strip()
-    if all(key) and os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip() in ("", "default"):
-        return Snapshot(*key, os.environ.get(TOKEN, "").strip(), "environment variable %s" % ID)
-    return None
+    there = [name for name in (ID, SECRET, TOKEN) if os.environ.get(name, "").strip()]
+    profile = os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip()
+    if there[:2] != [ID, SECRET] or profile not in ("", "default"):
+        return None
+    key = [_printable(os.environ[name], name) for name in there]
+    return Snapshot(key[0], key[1], "".join(key[2:]), "environment variable %s" % ID)
+
+
+def _faults() -> Iterator[str]:
+    """Yield what keeps the standard chain from finding an AccessKey, in words."""
+    there = [name for name in os.environ if os.environ[name].strip()]
+    missing = [name for name in (ID, SECRET) if name not in there]
+    present = [name for name in (ID, SECRET, TOKEN) if name in there]
+    if missing and present:
+        yield "%s is not set, but %s is" % (" and ".join(missing), " and ".join(present))
+    for name in sorted(set(there) - {ID, SECRET}):
+        if re.match("(ALIYUN|ALICLOUD|ALIBABACLOUD|ALIBABA_CLOUD)_(ACCESS|SECRET)", name):
+            yield "%s is not read: set %s and %s" % (name, ID, SECRET)
+    ini = os.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE") or "~/.alibabacloud/credentials.ini"
+    config = configparser.ConfigParser()
+    for path, read in (("~/.aliyun/config.json", json.loads), (ini, config.read_string)):
+        try:
+            with open(os.path.expanduser(path), encoding="utf-8") as file:
+                read(file.read())
+            yield "%s has no usable profile: look for its name, its type or mode, its values" % path
+        except (OSError, ValueError, configparser.Error) as error:  # the last two quote the file
+            if path[0] != "~" or not isinstance(error, FileNotFoundError):
+                yield "%s is malformed or cannot be read (%s)" % (path, type(error).__name__)
 
 
 def _import_chain() -> Any:
@@ -168,11 +195,15 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 
 
 def _printable(value: Any, what: str) -> str:
-    text = value.strip() if isinstance(value, str) else ""
-    if not re.fullmatch("[!-~]+", text):
-        fault = "contains invalid characters" if text else "is missing"
-        raise CredentialsError("The %s %s." % (what, fault))
-    return text
+    fault = "contains a blank or a character that is not ASCII" if value else "is missing"
+    fault = "%s %s" % (what, fault)
+    try:
+        text = check_form(value, what) if isinstance(value, str) else ""
+        if re.fullmatch("[!-~]+", text):
+            return text
+    except InvalidParameter as error:
+        fault = str(error)
+    raise CredentialsError(fault + ".")
 
 
 def _reader(source: Any) -> Callable[[], Snapshot]:

@@ -76,7 +76,7 @@ def test_jsonl(tmp_path):
          "400 (RequestId R-2): Not valid. Message: 不 合法", "R-2", False, when, 3),
         (D, None, "SignatureError", "SignatureDoesNotMatch",
          'SignatureDoesNotMatch: Wrong, "key"', None, True, when, 4),
-        (None, None, "InvalidParameter", None, "no id", None, False, when, 5),
+        (None, None, "InvalidParameter", None, "line 5: no id", None, False, when, 5),
     ]  # fmt: skip
     assert list(lines_of(path)[0]) == list(FIELDS)
     assert NAME.encode() not in content(path) and NUMBER.encode() not in content(path)
@@ -94,7 +94,7 @@ def test_csv(tmp_path):
         [B, "false", "", "", "", "R-1", "false", when, "2"],
         [C, "", "ServiceError", "400",
          "400 (RequestId R-2): Not valid. Message: 不 合法", "R-2", "false", when, "3"],
-        ["", "", "InvalidParameter", "", "no id", "", "false", when, "4"],
+        ["", "", "InvalidParameter", "", "line 4: no id", "", "false", when, "4"],
     ]  # fmt: skip
 
 

@@ -39,6 +39,13 @@ def test_ciphertext_stays_as_it_is():
     assert run_cli("encrypt", stdin=once).stdout == once
 
 
+@pytest.mark.parametrize("end", ["\r", "\r\n", "\n"])
+def test_bug_a_file_with_cr_line_ends_made_one_ciphertext_of_two_names(end):
+    done = run_cli("encrypt", stdin=("\ufeff张三%s李四%s" % (end, end)).encode("utf-8"))
+    sizes = [len(base64.b64decode(line)) - 97 for line in done.stdout.splitlines()]
+    assert (done.exit_code, sizes) == (0, [6, 6])
+
+
 def test_nothing_in_nothing_out():
     done = run_cli("encrypt", stdin="")
     assert (done.exit_code, done.stdout) == (0, "")

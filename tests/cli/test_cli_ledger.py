@@ -107,6 +107,7 @@ def test_import_bill(ledger, tmp_path, on_a_terminal):
     done = run_cli(*command)
     assert done.exit_code == 1 and done.stdout.splitlines() == [
         "The bill of 2026-10 has 2 lines, 2 of them new.",
+        "Skipped, because they have no id: line 4.",
         "missing here (billed, and nowhere in the ledger): 1",
         "  " + "d9" * 16,
         "missing there (with an outcome, and on no bill): 1",

@@ -311,12 +311,10 @@ CHECK_CREDENTIALS = (
 
 
 def test_the_access_key_is_masked_and_its_source_named():
-    env = dict(KEY, ALIYUN_ACCESS_KEY_ID="legacy-id-of-canary")
-    legacy, found = examined(env, CHECK_CREDENTIALS)
-    assert legacy.verdict == "warning" and "ALIYUN_ACCESS_KEY_ID" in legacy.words
+    found = one(examined(KEY, CHECK_CREDENTIALS))
     assert found.verdict == "ok" and "c******************d" in found.words
     assert "environment variable ALIBABA" in found.words and "no STS" in found.words
-    assert "canary" not in str(found) + str(legacy)
+    assert "canary" not in str(found)
 
 
 @pytest.mark.long
@@ -362,7 +360,8 @@ def chain(monkeypatch):
 def test_an_sts_token_must_come_along(chain, token, words, verdict):
     chain("STS.canary-id", "canary-secret", token)
     found = one(doctor.check_credentials(case()))
-    assert found.verdict == verdict and words in found.words and "ecs_ram_role" in found.words
+    assert found.verdict == verdict and words in found.words
+    assert ("ecs_ram_role" in found.words) == (verdict == "ok")
     assert "canary" not in str(found)
 
 
@@ -544,6 +543,7 @@ def test_openssls_reason_is_told(monkeypatch, code, message, words):
     monkeypatch.setattr(reach, "presented_certificate", lambda endpoint: b"no DER")
     found = one(reach.check_tls(case(REAL_ENDPOINT)))
     assert found.verdict == "problem" and words in found.words
+    assert found.words.endswith(" OpenSSL: %s." % message)
     assert ("signed by no authority" in found.words) == (words == "signed by no authority")
 
 
@@ -616,10 +616,10 @@ def test_a_wrong_sm2_key():
 
 
 @pytest.mark.parametrize("key", ["canary", "04" + "0" * 127 + "1", OTHER_KEY[:-1] + "0"])
-def test_an_sm2_key_that_is_none(key):
-    found = one(doctor.check_sm2(case({"FACECERT_SM2_PUBLIC_KEY": key})), "problem")
+def test_an_sm2_key_that_is_none(monkeypatch, key):
+    monkeypatch.setattr(doctor, "CHECKS", (doctor.check_sm2,))
+    found = one(doctor.examine(environ={"FACECERT_SM2_PUBLIC_KEY": key}), "problem")
     assert "FACECERT_SM2_PUBLIC_KEY" in found.words and key not in str(found)
-    assert "FACECERT_ENCRYPT is off" in found.words
 
 
 def test_a_sandboxes_sm2_key_cannot_be_checked(sandbox):
@@ -723,7 +723,7 @@ SECRETS = {
         ({"https_proxy": "http://user:canary@nowhere.invalid:1"}, "dns tls call"),
         ({"https_proxy": "http://user:12#canary@127.0.0.1:1"}, "endpoint dns tls call"),
         ({"https_proxy": "http://user:can/ary@127.0.0.1:1"}, "endpoint dns tls call"),
-        ({"ALIBABA_CLOUD_CA_BUNDLE": "/canary"}, "endpoint tls call"),
+        ({"ALIBABA_CLOUD_CA_BUNDLE": "/nowhere"}, "endpoint tls call"),
         ({"ALIBABA_CLOUD_ACCESS_KEY_SECRET": "canary canary"}, "credentials call"),
         ({"FACECERT_SM2_PUBLIC_KEY": "canary", "FACECERT_ENCRYPT": "canary"}, "settings sm2"),
         ({"FACECERT_CALLBACK_SECRET": "canary"}, "settings call"),

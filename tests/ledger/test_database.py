@@ -341,12 +341,10 @@ def test_a_uri_is_left_to_sqlite(tmp_path, monkeypatch):
 
 
 def test_bug_a_missing_driver_left_the_password_in_the_frames():
-    ledger = Ledger("mysql+nothing://user:canary-password@host/name")
     with pytest.raises(facecert.DependencyError) as caught:
-        ledger.check()
+        Ledger("mysql+nothing://user:canary-password@host/name")
     frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     frames += [frame for frame, _ in traceback.walk_tb(caught.value.__cause__.__traceback__)]
     held = [value for frame in frames for value in frame.f_locals.values()]
     # A URL is a tuple, and crash reporters list what a tuple holds.
     assert not any(isinstance(one, tuple) and "canary-password" in one for one in held)
-    assert "canary-password" not in repr([list(vars(one.database).values()) for one in [ledger]])
