@@ -34,10 +34,10 @@ try:
         from aliyunsdkcore.request import RpcRequest  # noqa: F401
 except Exception as error:
     raise DependencyError(
-        "aliyunsdkcore on disk cannot be imported (%s: %s): it is missing, or the files of"
+        "aliyunsdkcore on disk cannot be imported (%s): it is missing, or the files of"
         " aliyun-python-sdk-core and aliyun-python-sdk-core-v3 are mixed, or core-v3 meets Python"
         " 3.12 or later. Repair it with: python -m pip install --force-reinstall --no-deps"
-        " aliyun-python-sdk-core" % (type(error).__name__, error)
+        " aliyun-python-sdk-core" % type(error).__name__
     ) from error
 
 try:
