@@ -1,6 +1,7 @@
 """``facecert ledger``: list and export the ledger, and compare it with a bill."""
 
 import json
+import math
 import os
 import re
 from datetime import datetime, timedelta
@@ -12,11 +13,13 @@ import click
 from ..batch.ids import read_ids
 from ..batch.results_file import csv_line
 from ..errors import InvalidParameter, invalid
-from ..ledger.bill import Bill
+from ..ledger import report as ledger_report
+from ..ledger.bill import Bill, month_bounds
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
 from ..params import check_certify_id
+from ..settings import from_environment
 from .options import json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
@@ -127,6 +130,49 @@ def unsettled(output: Output) -> int:
     Example: facecert ledger unsettled
     """
     return NOT_PASSED if _show(_open_ledger().unsettled(), output) else DONE
+
+
+_HEAD = "day         opened passed failed never-finished unknown  rate  median  inits"
+
+
+@command.command()
+@click.option("--month", metavar="MONTH", help="Like 2026-10; the default is the current one.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
+@json_option
+@verbose_option
+def report(month: Optional[str], as_csv: bool, output: Output) -> None:
+    """Count what became of the verifications of each day, in China's time.
+
+    rate: the share of passed in passed and failed. median: seconds from the request to the
+    decision. inits: what the daily budget has counted, and FACECERT_PER_DAY. A bar shows opened.
+
+    Example: facecert ledger report --month 2026-10
+    """
+    bounds = month_bounds(month or datetime.now(CHINA).strftime("%Y-%m"))
+    found = list(ledger_report.report(_open_ledger(), *bounds))
+    per_day = from_environment({"FACECERT_PER_DAY": os.environ.get("FACECERT_PER_DAY")})
+    stream, most = standard_output(), max([day.opened for day in found], default=0)
+    if as_csv:
+        stream.write(csv_line(ledger_report.DayReport._fields + ("per_day",)))
+    elif not output.as_json:
+        click.echo(_HEAD)
+    for day in found:
+        record = dict(day._asdict(), per_day=per_day.get("per_day"))
+        refused = ["%s %d" % (code or "-", day.refused[code]) for code in sorted(day.refused)]
+        if as_csv:
+            stream.write(csv_line(dict(record, refused=", ".join(refused)).values()))
+            continue
+        rate = "-" if day.pass_rate is None else "%.1f%%" % (100 * day.pass_rate)
+        budget = [str(one) for one in (day.inits, record["per_day"]) if one is not None]
+        words = "%s  %6d %6d %6d %14d %7d %6s %6ss  %s" % (
+            day.day, day.opened, day.passed, day.failed, day.never_finished, day.unknown, rate,
+            "-" if day.median_seconds is None else day.median_seconds, " of ".join(budget) or "-"
+        )  # fmt: skip
+        words += "\n            %s" % ("#" * math.ceil(60 * day.opened / max(most, 1)))
+        if refused:
+            words += "\n            refused: %s" % ", ".join(refused)
+        output.show(record, words)
+    stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 
 @command.command("import-bill")
