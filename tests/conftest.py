@@ -15,7 +15,7 @@ import pytest
 from browser import browser, browsers  # noqa: F401  (fixtures)
 from mariadb import mariadb  # noqa: F401  (a fixture)
 from postgresql import postgresql  # noqa: F401  (a fixture)
-from redis_server import redis_socket  # noqa: F401  (a fixture)
+from redis_server import redis_server, redis_socket  # noqa: F401  (fixtures)
 
 # Before alibabacloud_credentials is imported: it reads the environment once, then.
 for _variable in list(os.environ):
