@@ -162,11 +162,11 @@ def report(month: Optional[str], as_csv: bool, output: Output) -> None:
         if as_csv:
             stream.write(csv_line(dict(record, refused=", ".join(refused)).values()))
             continue
-        rate = "-" if day.pass_rate is None else "%.1f%%" % (100 * day.pass_rate)
-        budget = [str(one) for one in (day.inits, record["per_day"]) if one is not None]
-        words = "%s  %6d %6d %6d %14d %7d %6s %6ss  %s" % (
-            day.day, day.opened, day.passed, day.failed, day.never_finished, day.unknown, rate,
-            "-" if day.median_seconds is None else day.median_seconds, " of ".join(budget) or "-"
+        words = "%s  %6d %6d %6d %14d %7d %6s %6s  %s" % (
+            day.day, day.opened, day.passed, day.failed, day.never_finished, day.unknown,
+            "-" if day.pass_rate is None else "%.1f%%" % (100 * day.pass_rate),
+            "-" if day.median_seconds is None else "%ds" % day.median_seconds,
+            "-" if day.inits is None else "%s of %s" % (day.inits, record["per_day"] or "?"),
         )  # fmt: skip
         words += "\n            %s" % ("#" * math.ceil(60 * day.opened / max(most, 1)))
         if refused:

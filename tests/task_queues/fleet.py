@@ -34,12 +34,7 @@ class Fleet:
 
     def __init__(self, folder, sandbox, redis, **more):
         self.folder = folder
-        path = [str(ROOT), str(ROOT / "tests" / "task_queues"), str(ROOT / "examples/celery_worker")]
-        self.environ = dict(
-            os.environ, PYTHONPATH=os.pathsep.join(path), SHOP_REDIS=redis.url,
-            SHOP_FOLDER=str(folder), FACECERT_LEDGER=str(folder / "ledger.db"),
-            **dict(sandbox.environment, **more)
-        )  # fmt: skip
+        self.environ = environment(folder, redis.url, **dict(sandbox.environment, **more))
         self._workers = {}
 
     def __enter__(self):
@@ -89,6 +84,15 @@ class Fleet:
     def log(self):
         """Return what the workers have logged."""
         return "".join(one.read_text(encoding="utf-8") for one in self.folder.glob("*.log"))
+
+
+def environment(folder, redis_url, **more):
+    """Return the variables for workers and programs."""
+    path = [str(ROOT), str(ROOT / "tests" / "task_queues"), str(ROOT / "examples/celery_worker")]
+    return dict(
+        os.environ, PYTHONPATH=os.pathsep.join(path), SHOP_REDIS=redis_url, SHOP_FOLDER=str(folder),
+        FACECERT_LEDGER=str(folder / "ledger.db"), PYTHONIOENCODING="utf-8", **more
+    )  # fmt: skip
 
 
 def children(pid):
