@@ -10,7 +10,6 @@ from ..errors import FacecertError, InvalidParameter
 from ..params import check_certify_id
 from .ids import FileId
 from .many import Batch, BatchItem, query_many
-from .rate import Rate
 from .results_file import ResultsFile
 
 
@@ -40,8 +39,7 @@ class Summary:
 
 def run_batch(
     ids: Iterable[FileId], results: ResultsFile, *, client: Optional[Client] = None,
-    qps: float = 20, rate: Optional[Rate] = None, threads: Optional[int] = None,
-    on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None
+    on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None, **pace: Any
 ) -> Summary:
     """Query every id that has no line in ``results`` yet, and write a line for each.
 
@@ -52,7 +50,7 @@ def run_batch(
     is the summary's ``error``.
 
     Args:
-        client, qps, rate, threads: see ``query_many``.
+        client, pace (qps, rate, threads): see ``query_many``.
         on_line: called after each line was written, in this thread.
     """
     summary = Summary()
@@ -71,7 +69,7 @@ def run_batch(
             lines[position] = line
             yield certify_id, scene_id
 
-    batch = query_many(without_line(), client=client, qps=qps, rate=rate, threads=threads)
+    batch = query_many(without_line(), client=client, **pace)
     with batch, _first_ctrl_c_stops(batch, summary):
         while True:
             try:

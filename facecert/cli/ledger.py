@@ -13,8 +13,8 @@ import click
 from ..batch.ids import read_ids
 from ..batch.results_file import csv_line
 from ..errors import InvalidParameter, invalid
-from ..ledger import report as ledger_report
 from ..ledger.bill import Bill, month_bounds
+from ..ledger.report import FIELDS, report as day_reports
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
@@ -132,7 +132,10 @@ def unsettled(output: Output) -> int:
     return NOT_PASSED if _show(_open_ledger().unsettled(), output) else DONE
 
 
-_HEAD = "day         opened passed failed never-finished unknown  rate  median  inits"
+_HEAD = "day         opened passed failed never-finished unknown   rate median  inits"
+_INDENT = "\n" + 12 * " "
+_LINE = "%(day)s  %(opened)6d %(passed)6d %(failed)6d %(never_finished)14d %(unknown)7d"
+_LINE += " %(rate)6s %(median)6s  %(budget)s" + _INDENT + "%(bar)s"
 
 
 @command.command()
@@ -149,29 +152,29 @@ def report(month: Optional[str], as_csv: bool, output: Output) -> None:
     Example: facecert ledger report --month 2026-10
     """
     bounds = month_bounds(month or datetime.now(CHINA).strftime("%Y-%m"))
-    found = list(ledger_report.report(_open_ledger(), *bounds))
-    per_day = from_environment({"FACECERT_PER_DAY": os.environ.get("FACECERT_PER_DAY")})
-    stream, most = standard_output(), max([day.opened for day in found], default=0)
+    found = list(day_reports(_open_ledger(), *bounds))
+    environ = {"FACECERT_PER_DAY": os.environ.get("FACECERT_PER_DAY")}
+    per_day = from_environment(environ).get("per_day")
+    stream, most = standard_output(), max([1] + [day["opened"] for day in found])
     if as_csv:
-        stream.write(csv_line(ledger_report.DayReport._fields + ("per_day",)))
+        stream.write(csv_line(FIELDS.split() + ["per_day"]))
     elif not output.as_json:
         click.echo(_HEAD)
     for day in found:
-        record = dict(day._asdict(), per_day=per_day.get("per_day"))
-        refused = ["%s %d" % (code or "-", day.refused[code]) for code in sorted(day.refused)]
+        codes = sorted(day["refused"].items())
+        refused = ", ".join("%s %d" % (code or "-", count) for code, count in codes)
         if as_csv:
-            stream.write(csv_line(dict(record, refused=", ".join(refused)).values()))
+            stream.write(csv_line(dict(day, refused=refused, per_day=per_day).values()))
             continue
-        words = "%s  %6d %6d %6d %14d %7d %6s %6s  %s" % (
-            day.day, day.opened, day.passed, day.failed, day.never_finished, day.unknown,
-            "-" if day.pass_rate is None else "%.1f%%" % (100 * day.pass_rate),
-            "-" if day.median_seconds is None else "%ds" % day.median_seconds,
-            "-" if day.inits is None else "%s of %s" % (day.inits, record["per_day"] or "?"),
+        rate, median, inits = day["pass_rate"], day["median_seconds"], day["inits"]
+        words = _LINE % dict(
+            day, rate="-" if rate is None else "%.1f%%" % (100 * rate),
+            median="-" if median is None else "%ds" % median,
+            budget="-" if inits is None else "%s of %s" % (inits, per_day or "?"),
+            bar="#" * math.ceil(60 * day["opened"] / most),
         )  # fmt: skip
-        words += "\n            %s" % ("#" * math.ceil(60 * day.opened / max(most, 1)))
-        if refused:
-            words += "\n            refused: %s" % ", ".join(refused)
-        output.show(record, words)
+        words += refused and "%srefused: %s" % (_INDENT, refused)
+        output.show(dict(day, per_day=per_day), words)
     stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 

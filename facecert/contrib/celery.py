@@ -37,11 +37,11 @@ EVERY = 300
 PAGE = 50
 
 #: For ``beat_schedule``.
-SCHEDULE: Dict[str, Any] = {
-    "facecert-settle": {
-        "task": "facecert.settle", "schedule": EVERY, "options": {"expires": EVERY}
-    }
-}  # fmt: skip
+SCHEDULE: Dict[str, Any] = {"facecert-settle": {"task": "facecert.settle", "schedule": EVERY}}
+SCHEDULE["facecert-settle"]["options"] = {"expires": EVERY}
+
+#: Imported when the app is in a Django site's INSTALLED_APPS.
+_MODELS = "facecert.contrib.django.models"
 
 _log = logging.getLogger(__name__)
 
@@ -101,33 +101,18 @@ def _client(app: Any) -> Client:
     rate = app.conf.get("facecert_rate")
     if rate is None:
         raise invalid("facecert_rate", "is missing in the Celery app's conf: SharedRate(40, URL)")
-    client: Optional[Client] = app.conf.get("facecert_client")
-    if client is None and _is_django():
+    client: Client = app.conf.get("facecert_client") or default_client
+    if client is default_client and _MODELS in sys.modules:
         from .django import conf
         client = conf.client()
-    return (client or default_client).paced(rate)
-
-
-def _is_django() -> bool:
-    return "facecert.contrib.django.models" in sys.modules  # The site has the app.
+    return client.paced(rate)
 
 
 def _pending(client: Client) -> Tuple[Callable[[], Iterable[Any]], Callable[[Any], Any]]:
     """Return a function that yields the keys of what is pending, and one that queries a key."""
-    if _is_django():
+    if _MODELS in sys.modules:
         from .django import pending
-
-        def refresh(key: Any) -> None:
-            row = pending.find(key)
-            if row is not None:
-                row.refresh(client)
-
-        def keys() -> Iterable[Any]:
-            for order in pending.lost():
-                _log.error("%s: no response was stored. Look it up in the console.", order)
-            return pending.keys()
-
-        return keys, refresh
+        return lambda: pending.keys(_log.error), lambda key: pending.settle(key, client)
     ledger: Any = client.ledger
     if ledger is None:
         raise invalid("FACECERT_LEDGER", "is missing: it holds what is to be settled")

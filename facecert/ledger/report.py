@@ -1,8 +1,8 @@
-"""Report: what became of the verifications of each day, counted by the database."""
+"""What became of the verifications of each day, counted by the database."""
 
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from typing import Any, Counter as CounterOf, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Counter as CounterOf, Dict, Iterator, List, Optional
 
 from sqlalchemy import Integer, case, func, select
 from sqlalchemy.ext.compiler import compiles
@@ -12,31 +12,7 @@ from ..lifecycle import FAILED, GRACE, OPENED, PASSED, REFUSED, SENT, UNKNOWN
 from .schema import days, verifications as table
 from .store import Ledger
 
-
-class DayReport(NamedTuple):
-    """The verifications that were sent on one day of China (UTC+8).
-
-    Attributes:
-        day: like ``2026-10-01``.
-        opened: how many were opened; they are passed, failed, never finished, or still open.
-        never_finished: opened, expired, and no query has settled them.
-        refused: the code of a refusal -> how many.
-        unknown: it may have been opened; look the order number up in the console.
-        pass_rate: the share of ``passed`` in ``passed`` and ``failed``; None without either.
-        median_seconds: from the request to the decision, whole seconds; None without a decision.
-        inits: how many inits the daily budget has counted; None when it counted none.
-    """
-
-    day: str
-    opened: int
-    passed: int
-    failed: int
-    never_finished: int
-    refused: Dict[str, int]
-    unknown: int
-    pass_rate: Optional[float]
-    median_seconds: Optional[int]
-    inits: Optional[int]
+FIELDS = "day opened passed failed never_finished refused unknown pass_rate median_seconds inits"
 
 
 class _Seconds(FunctionElement):  # type: ignore[type-arg]
@@ -58,8 +34,13 @@ def _seconds(element: Any, compiler: Any, **kw: Any) -> str:
 
 def report(
     ledger: Ledger, since: datetime, until: datetime, *, now: Optional[datetime] = None
-) -> Iterator[DayReport]:
-    """Yield a report for each day with verifications.
+) -> Iterator[Dict[str, Any]]:
+    """Yield ``FIELDS`` for each day of China (UTC+8) on which verifications were sent.
+
+    ``opened`` ones passed, failed, were ``never_finished`` (expired, and no query has settled
+    them), or are still open. ``refused`` is a dict from code to number. ``unknown``: may have been
+    opened. ``pass_rate``: ``passed`` in ``passed`` and ``failed``. ``median_seconds``: from the
+    request to the decision. ``inits``: counted for the daily budget. None where there are none.
 
     Args:
         since, until: the first midnight in China, and the midnight after the last day.
@@ -67,25 +48,23 @@ def report(
     """
     over = (datetime.now(timezone.utc) if now is None else now) - GRACE
     row = table.c
-    kind = case(
-        ((row.state == OPENED) & (row.expires_at < over), "never finished"),
-        ((row.state == SENT) & (row.sent_at < over), UNKNOWN),
-        else_=row.state,
-    )
+    never_finished = (row.state == OPENED) & (row.expires_at < over)
+    no_response = (row.state == SENT) & (row.sent_at < over)
+    kind = case((never_finished, "never finished"), (no_response, UNKNOWN), else_=row.state)
     taken = _Seconds(row.sent_at, row.decided_at)
+    sent = select(kind.label("kind"), row.code, taken.label("seconds"))
     while since < until:
-        end = since + timedelta(days=1)
-        sent = select(kind.label("kind"), row.code, taken.label("seconds"))
+        end, day = since + timedelta(days=1), str(since.date())
         one = sent.where(row.sent_at >= since, row.sent_at < end).subquery().c
         # Grouped by whole seconds, so that the database sends few rows, however many it counts.
         found = ledger.database.read(select(*one, func.count()).group_by(*one))
-        inits = ledger.database.read(select(days.c.inits).where(days.c.day == str(since.date())))
         if found:
-            yield _day(str(since.date()), found, inits[0][0] if inits else None)
+            inits = ledger.database.read(select(days.c.inits).where(days.c.day == day))
+            yield dict(zip(FIELDS.split(), (day, *_counted(found), inits[0][0] if inits else None)))
         since = end
 
 
-def _day(day: str, found: List[Any], inits: Optional[int]) -> DayReport:
+def _counted(found: List[Any]) -> Iterator[Any]:
     states: CounterOf[str] = Counter()
     refused: CounterOf[str] = Counter()
     seconds: CounterOf[int] = Counter()
@@ -95,17 +74,15 @@ def _day(day: str, found: List[Any], inits: Optional[int]) -> DayReport:
             refused[code or ""] += count
         if kind in (PASSED, FAILED) and taken is not None:
             seconds[taken] += count
-    decided = states[PASSED] + states[FAILED]
-    opened = decided + states[OPENED] + states["never finished"]
-    return DayReport(
-        day, opened, states[PASSED], states[FAILED], states["never finished"], dict(refused),
-        states[UNKNOWN], round(states[PASSED] / decided, 4) if decided else None,
-        _median(seconds), inits
-    )  # fmt: skip
+    passed, failed, never = states[PASSED], states[FAILED], states["never finished"]
+    yield from (passed + failed + never + states[OPENED], passed, failed, never)
+    yield from (dict(refused), states[UNKNOWN])
+    yield round(passed / (passed + failed), 4) if passed + failed else None
+    yield _median(seconds)
 
 
 def _median(counts: CounterOf[int]) -> Optional[int]:
-    """Return the middle value (of two, the lower one)."""
+    """Return the middle value (of two, the lower one); None if nothing was counted."""
     left = (sum(counts.values()) + 1) // 2
     for value in sorted(counts):
         left -= counts[value]

@@ -113,8 +113,8 @@ def test_in_django_killed_twenty_times_receivers_take_effect_once(tmp_path, redi
     moment = fleet.LONG_AGO.strftime("%Y-%m-%d %H:%M:%S")
     database.execute("BEGIN")
     database.executemany(
-        "INSERT INTO facecert_verification (outer_order_no, certify_id, scene_id, request_id, state,"
-        " told, created_at, expires_at) VALUES (?, ?, ?, '', 'opened', '', ?, ?)",
+        "INSERT INTO facecert_verification (outer_order_no, certify_id, scene_id, request_id,"
+        " state, told, created_at, expires_at) VALUES (?, ?, ?, '', 'opened', '', ?, ?)",
         [(order, ids[order], sandbox.scene_id, moment, moment) for order in ids],
     )
     database.execute("COMMIT")
@@ -127,8 +127,8 @@ def test_in_django_killed_twenty_times_receivers_take_effect_once(tmp_path, redi
         wait_until(lambda: told() >= 100, workers, Rounds(workers))
     orders = [row[0] for row in database.execute("SELECT outer_order_no FROM receipts")]
     assert sorted(orders) == sorted(ids)
-    rows = database.execute("SELECT state, told, count(*) FROM facecert_verification GROUP BY 1, 2")
-    assert sorted(rows) == [("failed", "failed", 50), ("passed", "passed", 50)]
+    counted = "SELECT state, told, count(*) FROM facecert_verification GROUP BY 1, 2"
+    assert sorted(database.execute(counted)) == [("failed", "failed", 50), ("passed", "passed", 50)]
     database.close()
 
 

@@ -17,27 +17,22 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Query one after the other; the next run repeats a query that failed."""
         try:
-            keys = pending.keys()
+            keys = pending.keys(self.stderr.write)
         except ImproperlyConfigured as error:
             raise CommandError(str(error)) from None
-        asked = settled = failed = 0
+        found, failed = [], 0
         for key in keys:
-            verification = None
             try:
-                verification = pending.find(key)
-                if verification is None:
-                    continue
-                asked += 1
-                settled += verification.refresh()
+                found.append(pending.settle(key))
             except FacecertError as error:
-                self.stderr.write("%s: %s" % (verification and verification.outer_order_no, error))
+                found.append(False)
+                self.stderr.write("%s: %s" % (error.outer_order_no, error))
             except Exception as error:
                 # A receiver that fails must not delay the other verifications.
                 failed += 1
                 name = type(error).__name__
                 self.stderr.write("row %s: a receiver or the database failed: %s" % (key, name))
-        for order in pending.lost():
-            self.stderr.write("%s: no response was stored. Look it up in the console." % order)
-        self.stdout.write("%d asked, %d settled" % (asked, settled))
+        asked = failed + sum(one is not None for one in found)
+        self.stdout.write("%d asked, %d settled" % (asked, found.count(True)))
         if failed:
             raise CommandError("%d could not be settled" % failed)
