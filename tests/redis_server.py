@@ -65,12 +65,17 @@ class Redis:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def redis_server():
-    """A Redis that no test stops."""
+def require_redis():
+    """Skip the test where there is no ``redis-server``."""
     if shutil.which("redis-server") is None:
         assert not os.environ.get("CI"), "redis-server is missing"
         pytest.skip("redis-server is not installed")
+
+
+@pytest.fixture(scope="session")
+def redis_server():
+    """A Redis that no test stops."""
+    require_redis()
     with Redis() as server:
         yield server
 

@@ -17,10 +17,9 @@ import sys
 from itertools import islice
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from ..batch.many import is_hopeless
 from ..client import Client
 from ..default import default_client
-from ..errors import DependencyError, FacecertError, invalid
+from ..errors import DependencyError, FacecertError, InvalidParameter, ServiceError, invalid
 from ..lifecycle import FINAL
 
 try:
@@ -82,8 +81,8 @@ def settle(self: Any, keys: Optional[List[Any]] = None) -> None:
             raise
         except FacecertError as error:
             _log.error("%s was not settled: %s", key, error)
-            if error.retryable or is_hopeless(error):
-                # The failed one last, because it must not delay the others.
+            if error.retryable or not isinstance(error, (InvalidParameter, ServiceError)):
+                # The next one will fail, too. This one last, because it must not delay the others.
                 raise _again(self, error, args=(keys[number:] + [key],))
         except Exception as error:
             _log.error("%s: a receiver or the database failed: %s", key, type(error).__name__)

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SERVICE, SCENE_ID = "fin_face_verify", "1000000006"
@@ -76,10 +77,12 @@ class Fleet:
 
     def send(self, task, *arguments):
         """Send a task."""
-        import celery
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old releases on old interpreters
+            import celery
 
-        with celery.Celery(broker=self.environ["SHOP_REDIS"], set_as_current=False) as app:
-            app.send_task(task, arguments)
+            with celery.Celery(broker=self.environ["SHOP_REDIS"], set_as_current=False) as app:
+                app.send_task(task, arguments)
 
     def log(self):
         """Return what the workers have logged."""

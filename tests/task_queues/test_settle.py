@@ -1,9 +1,7 @@
 """facecert.contrib.celery and the example's init task, with real workers and a real Redis."""
 
 import json
-import os
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +10,7 @@ import time
 import fleet
 import pytest
 from conftest import NAME, NUMBER, ROOT
-from redis_server import Redis
+from redis_server import Redis, require_redis
 
 pytest.importorskip("celery", reason="Celery is not installed")
 pytest.importorskip("redis", reason="Celery's transport is not installed")
@@ -24,9 +22,7 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def redis():
     """A Redis of this test's own."""
-    if shutil.which("redis-server") is None:
-        assert not os.environ.get("CI"), "redis-server is missing"
-        pytest.skip("redis-server is not installed")
+    require_redis()
     with Redis() as server:
         yield server
 
