@@ -27,7 +27,7 @@ class _Seconds(FunctionElement):  # type: ignore[type-arg]
 def _seconds(element: Any, compiler: Any, **kw: Any) -> str:
     earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
     return {
-        "sqlite": "CAST(strftime('%s', {1}) AS INTEGER) - CAST(strftime('%s', {0}) AS INTEGER)",
+        "sqlite": "CAST((julianday({1}) - julianday({0})) * 86400 + 0.5 AS INTEGER)",
         "postgresql": "CAST(EXTRACT(EPOCH FROM {1} - {0}) AS INTEGER)",
     }.get(compiler.dialect.name, "TIMESTAMPDIFF(SECOND, {0}, {1})").format(earlier, later)
 
