@@ -1,7 +1,6 @@
 """A real PostgreSQL for tests and programs, reached by a socket in a temporary folder."""
 
 import contextlib
-import glob
 import os
 import pathlib
 import shutil
@@ -12,8 +11,9 @@ import tempfile
 def _programs():
     found = shutil.which("initdb")
     # Debian keeps them out of the PATH.
-    folders = [os.path.dirname(os.path.realpath(found))] if found else sorted(glob.glob("/usr/lib/postgresql/*/bin"))
-    return pathlib.Path(folders[-1]) if folders else None
+    if found is None:
+        return next(iter(sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))), None)
+    return pathlib.Path(found).resolve().parent
 
 
 PROGRAMS = _programs()

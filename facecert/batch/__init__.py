@@ -3,5 +3,6 @@
 from .ids import read_ids
 from .many import Batch, BatchItem, query_many
 from .rate import Rate
+from .shared import SharedRate
 
-__all__ = ["Batch", "BatchItem", "Rate", "query_many", "read_ids"]
+__all__ = ["Batch", "BatchItem", "Rate", "SharedRate", "query_many", "read_ids"]

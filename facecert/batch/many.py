@@ -1,6 +1,7 @@
 """query_many: one item for each of many ids, by several threads, at a rate."""
 
 import atexit
+import copy
 import math
 import queue
 import threading
@@ -46,7 +47,7 @@ class BatchItem(NamedTuple):
 
 def query_many(
     ids: Iterable[Id], *, client: Optional[Client] = None, qps: float = 20,
-    threads: Optional[int] = None, scene_id: Optional[str] = None
+    rate: Optional[Rate] = None, threads: Optional[int] = None, scene_id: Optional[str] = None
 ) -> "Batch":
     """Query many verifications. Yields one ``BatchItem`` for each id, in any order.
 
@@ -56,6 +57,8 @@ def query_many(
         client: None means the client of ``facecert.query``.
         qps: requests a second, retries included, 0.001 to 1000; see ``Rate``. The service takes
             50 from one account, all its programs together (help.aliyun.com, QPS limits).
+        rate: in place of ``qps``: a ``Rate`` or ``SharedRate`` that other callers use as well. The
+            end of the batch does not stop it.
         threads: how many queries may be under way, 1 to 256; the default is ``qps``, at most 64.
         scene_id: overrides the client's for ids that come without one.
 
@@ -65,9 +68,9 @@ def query_many(
             all of a shorter batch, failed for a reason that ``is_hopeless``. It is the last error.
         Exception: what ``ids`` raised; the iterator raises it after the items under way.
     """
-    rate = Rate(qps)
+    rate = Rate(qps) if rate is None else copy.copy(rate)
     if threads is None:
-        threads = min(64, math.ceil(qps))
+        threads = min(64, math.ceil(rate.qps))
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise invalid("threads", "must be a whole number from 1 to 256")
     if scene_id is not None:

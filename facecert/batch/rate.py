@@ -35,11 +35,12 @@ class Rate(Pace):
     ) -> None:
         if isinstance(qps, bool) or not isinstance(qps, (int, float)) or not 0.001 <= qps <= 1000:
             raise invalid("qps", "must be a number from 0.001 to 1000")
-        self._gap = 1 / qps
+        self.qps = qps
         self._clock = clock
         self._sleep = sleep
-        self._next_turn = -math.inf
         self._stopped = False
+        # In dicts, because a copy of a rate counts with it, and is stopped by itself.
+        self._next = {"turn": -math.inf}
         self._locks: Dict[Any, Any] = {}
 
     @property
@@ -55,14 +56,25 @@ class Rate(Pace):
         lock = self._locks.setdefault((os.getpid(), threading.Lock), threading.RLock())
         try:
             with lock:
-                start = max(self._clock(), self._next_turn)
-                self.sleep(start - self._clock())
-                self._next_turn = start + self._gap
+                taken = self._take()
         finally:
             # Again, because a timeout's signal handler may raise before ``with`` releases the lock.
             with suppress(RuntimeError):  # this thread does not hold it any more
                 lock.release()
-        yield
+        try:
+            yield
+        finally:
+            self._end(taken)
+
+    def _take(self) -> str:
+        """Wait for a turn and return its name; one thread at a time does this."""
+        start = max(self._clock(), self._next["turn"])
+        self.sleep(start - self._clock())
+        self._next["turn"] = start + 1 / self.qps
+        return ""
+
+    def _end(self, taken: str) -> None:
+        """Note that the attempt of a turn has ended."""
 
     def sleep(self, seconds: float) -> None:
         """Wait between two attempts; raise Stopped if it is stopped before the end."""

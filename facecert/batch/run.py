@@ -39,8 +39,7 @@ class Summary:
 
 def run_batch(
     ids: Iterable[FileId], results: ResultsFile, *, client: Optional[Client] = None,
-    qps: float = 20, threads: Optional[int] = None,
-    on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None
+    on_line: Callable[[BatchItem, Summary], None] = lambda item, summary: None, **pace: Any
 ) -> Summary:
     """Query every id that has no line in ``results`` yet, and write a line for each.
 
@@ -51,7 +50,7 @@ def run_batch(
     is the summary's ``error``.
 
     Args:
-        client, qps, threads: see ``query_many``.
+        client, pace (qps, rate, threads): see ``query_many``.
         on_line: called after each line was written, in this thread.
     """
     summary = Summary()
@@ -72,7 +71,7 @@ def run_batch(
             lines[position] = line
             yield certify_id, scene_id
 
-    batch = query_many(without_line(), client=client, qps=qps, threads=threads)
+    batch = query_many(without_line(), client=client, **pace)
     with batch, _first_ctrl_c_stops(batch, summary):
         while True:
             try:

@@ -1,6 +1,7 @@
 """``facecert ledger``: list and export the ledger, and compare it with a bill."""
 
 import json
+import math
 import os
 import re
 import tempfile
@@ -13,11 +14,13 @@ import click
 from ..batch.ids import read_ids
 from ..batch.results_file import csv_line
 from ..errors import InvalidParameter, invalid
-from ..ledger.bill import Bill
+from ..ledger.bill import Bill, month_bounds
+from ..ledger.report import FIELDS, report as day_reports
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
 from ..params import check_certify_id
+from ..settings import from_environment
 from .options import column_option, json_option, verbose_option
 from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
 
@@ -129,6 +132,52 @@ def unsettled(output: Output) -> int:
     Example: facecert ledger unsettled
     """
     return NOT_PASSED if _show(_open_ledger().unsettled(), output) else DONE
+
+
+_HEAD = "day         opened passed failed never-finished unknown   rate median  inits"
+_INDENT = "\n" + 12 * " "
+_LINE = "%(day)s  %(opened)6d %(passed)6d %(failed)6d %(never_finished)14d %(unknown)7d"
+_LINE += " %(rate)6s %(median)6s  %(budget)s" + _INDENT + "%(bar)s"
+
+
+@command.command()
+@click.option("--month", metavar="MONTH", help="Like 2026-10; the default is the current one.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
+@json_option
+@verbose_option
+def report(month: Optional[str], as_csv: bool, output: Output) -> None:
+    """Count what became of the verifications of each day, in China's time.
+
+    rate: the share of passed in passed and failed. median: seconds from the request to the
+    decision. inits: what the daily budget has counted, and FACECERT_PER_DAY. A bar shows opened.
+
+    Example: facecert ledger report --month 2026-10
+    """
+    bounds = month_bounds(month or datetime.now(CHINA).strftime("%Y-%m"))
+    found = list(day_reports(_open_ledger(), *bounds))
+    environ = {"FACECERT_PER_DAY": os.environ.get("FACECERT_PER_DAY")}
+    per_day = from_environment(environ).get("per_day")
+    stream, most = standard_output(), max([1] + [day["opened"] for day in found])
+    if as_csv:
+        stream.write(csv_line(FIELDS.split() + ["per_day"]))
+    elif not output.as_json:
+        click.echo(_HEAD)
+    for day in found:
+        codes = sorted(day["refused"].items())
+        refused = ", ".join("%s %d" % (code or "-", count) for code, count in codes)
+        if as_csv:
+            stream.write(csv_line(dict(day, refused=refused, per_day=per_day).values()))
+            continue
+        rate, median, inits = day["pass_rate"], day["median_seconds"], day["inits"]
+        words = _LINE % dict(
+            day, rate="-" if rate is None else "%.1f%%" % (100 * rate),
+            median="-" if median is None else "%ds" % median,
+            budget="-" if inits is None else "%s of %s" % (inits, per_day or "?"),
+            bar="#" * math.ceil(60 * day["opened"] / most),
+        )  # fmt: skip
+        words += refused and "%srefused: %s" % (_INDENT, refused)
+        output.show(dict(day, per_day=per_day), words)
+    stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 
 @command.command("import-bill")

@@ -41,6 +41,9 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
 @click.option("--resume", is_flag=True, help="Continue the --output of an earlier run.")
 @click.option("--qps", type=click.FloatRange(0.001, 1000), default=20, show_default=True,
               help="Requests a second, retries included; the service takes 50 from an account.")
+@click.option("--rate", "redis_url", metavar="URL", envvar="FACECERT_RATE",
+              help="Count --qps in this Redis, with all programs that do. A URL with a password"
+                   " belongs into FACECERT_RATE.")
 @scene_option
 @json_option
 @verbose_option
@@ -76,16 +79,18 @@ def command(
 
 def _many(
     client: Client, batch: Optional[str], output: Output, *, batch_format: Optional[str], path: str,
-    form: Optional[str], resume: bool, qps: float, column: str
+    form: Optional[str], resume: bool, qps: float, column: str, redis_url: Optional[str]
 ) -> int:
     from ..batch.ids import read_ids
     from ..batch.results_file import ResultsFile
     from ..batch.run import run_batch
+    from ..batch.shared import SharedRate
 
+    rate = SharedRate(qps, redis_url) if redis_url else None
     ids = _pending(client) if batch is None else read_ids(batch, batch_format, column)
     try:
         with ResultsFile(path, form, resume=resume) as results, _bar(batch) as on_line:
-            summary = run_batch(ids, results, client=client, qps=qps, on_line=on_line)
+            summary = run_batch(ids, results, client=client, qps=qps, rate=rate, on_line=on_line)
         words = _in_words(summary)
         if path == "-":
             output.note(words)

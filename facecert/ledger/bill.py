@@ -3,7 +3,7 @@
 import re
 from datetime import datetime, timezone
 from itertools import islice
-from typing import Any, Iterable, Iterator, List, Optional
+from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from sqlalchemy import func, select
 
@@ -22,6 +22,15 @@ _BILLED_ID = bill_lines.c.certify_id
 _BILLED = select(_BILLED_ID).where(_BILLED_ID == table.c.certify_id).exists()
 
 
+def month_bounds(month: str) -> Tuple[datetime, datetime]:
+    """Return the midnights in China at which a month, like ``2026-10``, begins and ends."""
+    if not re.fullmatch("20[0-9]{2}-(0[1-9]|1[0-2])", month):
+        raise invalid("month", "must be written like 2026-10")
+    year, number = int(month[:4]), int(month[5:])
+    first = datetime(year, number, 1, tzinfo=CHINA)
+    return first, datetime(year + number // 12, number % 12 + 1, 1, tzinfo=CHINA)
+
+
 class Bill:
     """One month's bill, stored in the ledger's database beside the verifications.
 
@@ -37,13 +46,9 @@ class Bill:
     """
 
     def __init__(self, ledger: Ledger, month: str) -> None:
-        if not re.fullmatch("20[0-9]{2}-(0[1-9]|1[0-2])", month):
-            raise invalid("month", "must be written like 2026-10")
+        self._since, self._until = month_bounds(month)
         self.month = month
         self._ledger = ledger
-        year, number = int(month[:4]), int(month[5:])
-        self._since = datetime(year, number, 1, tzinfo=CHINA)
-        self._until = datetime(year + number // 12, number % 12 + 1, 1, tzinfo=CHINA)
         self._lines = select(_BILLED_ID).where(bill_lines.c.month == month)
 
     def add(self, certify_ids: Iterable[str]) -> int:

@@ -818,6 +818,15 @@ def test_the_admin_shows_and_does_nothing_else(opened):
     client.force_login(user)
     base = "/admin/facecert/verification/"
     assert opened.outer_order_no in client.get(base).content.decode()
+    day = opened.created_at
+    for found, asked in (
+        (True, {"q": opened.outer_order_no}), (True, {"q": opened.certify_id}),
+        (True, {"state__exact": "opened", "created_at__year": day.year}),
+        (False, {"q": "another"}), (False, {"state__exact": "passed"}),
+        (False, {"created_at__year": day.year - 1}),
+    ):  # fmt: skip
+        page = client.get(base, asked).content.decode()
+        assert ("%d/change/" % opened.pk in page) is found, asked
     page = client.get("%s%d/change/" % (base, opened.pk))
     assert page.status_code == 200 and opened.certify_id in page.content.decode()
     assert not re.search('name="(_save|state|certify_id)"', page.content.decode())

@@ -1,0 +1,91 @@
+"""What became of the verifications of each day, counted by the database."""
+
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from typing import Any, Counter as CounterOf, Dict, Iterator, List, Optional
+
+from sqlalchemy import Integer, case, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from ..lifecycle import FAILED, GRACE, OPENED, PASSED, REFUSED, SENT, UNKNOWN
+from .schema import days, verifications as table
+from .store import Ledger
+
+FIELDS = "day opened passed failed never_finished refused unknown pass_rate median_seconds inits"
+
+
+class _Seconds(FunctionElement):  # type: ignore[type-arg]
+    """The whole seconds from one time to a later one."""
+
+    type = Integer()
+    name = "seconds"
+    inherit_cache = True
+
+
+@compiles(_Seconds)
+def _seconds(element: Any, compiler: Any, **kw: Any) -> str:
+    earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
+    return {
+        "sqlite": "CAST((julianday({1}) - julianday({0})) * 86400 + 0.5 AS INTEGER)",
+        "postgresql": "CAST(EXTRACT(EPOCH FROM {1} - {0}) AS INTEGER)",
+    }.get(compiler.dialect.name, "TIMESTAMPDIFF(SECOND, {0}, {1})").format(earlier, later)
+
+
+def report(
+    ledger: Ledger, since: datetime, until: datetime, *, now: Optional[datetime] = None
+) -> Iterator[Dict[str, Any]]:
+    """Yield ``FIELDS`` for each day of China (UTC+8) on which verifications were sent.
+
+    ``opened`` ones passed, failed, were ``never_finished`` (expired, and no query has settled
+    them), or are still open. ``refused`` is a dict from code to number. ``unknown``: may have been
+    opened. ``pass_rate``: ``passed`` in ``passed`` and ``failed``. ``median_seconds``: from the
+    request to the decision. ``inits``: counted for the daily budget. None where there are none.
+
+    Args:
+        since, until: the first midnight in China, and the midnight after the last day.
+        now: an aware datetime instead of the current time.
+    """
+    over = (datetime.now(timezone.utc) if now is None else now) - GRACE
+    row = table.c
+    never_finished = (row.state == OPENED) & (row.expires_at < over)
+    no_response = (row.state == SENT) & (row.sent_at < over)
+    kind = case((never_finished, "never finished"), (no_response, UNKNOWN), else_=row.state)
+    taken = _Seconds(row.sent_at, row.decided_at)
+    sent = select(kind.label("kind"), row.code, taken.label("seconds"))
+    while since < until:
+        end, day = since + timedelta(days=1), str(since.date())
+        one = sent.where(row.sent_at >= since, row.sent_at < end).subquery().c
+        # Grouped by whole seconds, so that the database sends few rows, however many it counts.
+        found = ledger.database.read(select(*one, func.count()).group_by(*one))
+        if found:
+            inits = ledger.database.read(select(days.c.inits).where(days.c.day == day))
+            yield dict(zip(FIELDS.split(), (day, *_counted(found), inits[0][0] if inits else None)))
+        since = end
+
+
+def _counted(found: List[Any]) -> Iterator[Any]:
+    states: CounterOf[str] = Counter()
+    refused: CounterOf[str] = Counter()
+    seconds: CounterOf[int] = Counter()
+    for kind, code, taken, count in found:
+        states[kind] += count
+        if kind == REFUSED:
+            refused[code or ""] += count
+        if kind in (PASSED, FAILED) and taken is not None:
+            seconds[taken] += count
+    passed, failed, never = states[PASSED], states[FAILED], states["never finished"]
+    yield from (passed + failed + never + states[OPENED], passed, failed, never)
+    yield from (dict(refused), states[UNKNOWN])
+    yield round(passed / (passed + failed), 4) if passed + failed else None
+    yield _median(seconds)
+
+
+def _median(counts: CounterOf[int]) -> Optional[int]:
+    """Return the middle value (of two, the lower one); None if nothing was counted."""
+    left = (sum(counts.values()) + 1) // 2
+    for value in sorted(counts):
+        left -= counts[value]
+        if left <= 0:
+            return value
+    return None
