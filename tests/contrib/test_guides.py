@@ -144,7 +144,8 @@ def test_the_django_guide(tmp_path):
 
 @pytest.mark.long
 def test_the_callbacks_guide_shows_what_its_program_prints(tmp_path):
-    said = run_in(tmp_path, {}, "-W", "error", str(EXAMPLES / "callbacks" / "callbacks.py"))
+    program = str(EXAMPLES / "callbacks" / "callbacks.py")
+    said = run_in(tmp_path, {}, "-W", "error::ResourceWarning", program)
     assert guides.blocks(EXAMPLES / "callbacks" / "README.rst", "text") == [said]
 
 
