@@ -145,9 +145,10 @@ def test_the_migrated_script_fails_as_the_old_one_did(sandbox, script, words):
     assert done.returncode == 1 and words in done.stderr.decode("utf-8"), done.stderr
 
 
-def test_the_migrations_table_of_errors_is_true():
+@pytest.mark.parametrize("page", ["README.rst", "README.zh.rst"])
+def test_the_migrations_table_of_errors_is_true(page):
     table = re.findall(
-        "^``([A-Za-z.]+)`` +``([A-Za-z]+)``", (MIGRATION / "README.rst").read_text("utf-8"), re.M
+        "^``([A-Za-z.]+)`` +``([A-Za-z]+)``", (MIGRATION / page).read_text("utf-8"), re.M
     )
     assert len(table) == 8
     for code, kind in table:

@@ -1,6 +1,6 @@
 """Flask extension: one client for each app, the callback's route, and the signal ``verified``.
 
-README.rst ("A Flask app") has a whole example. These rules apply:
+examples/flask_app/README.rst is the guide. These rules apply:
 
 * Insert the order before ``init``, without ``certify_id``: the callback may come before ``init``
   returns.

@@ -9,6 +9,8 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -170,3 +172,39 @@ def test_fifty_customers_at_once_in_the_flask_example(server, tls_sandbox):
         assert tls_sandbox.wait_for_callbacks(LONGEST)
         states = [json.loads(one.get(path + "/state")[1])["state"] for one, path, _ in done]
         assert states == ["passed" if number % 3 else "failed" for number in range(50)], web.log
+
+
+FORK_HOOKS = """
+import os
+for when in ("before", "after_in_parent", "after_in_child"):
+    os.register_at_fork(**{when: lambda when=when: print("hook:" + when, flush=True)})
+application = None
+"""
+
+
+@pytest.mark.parametrize("option, hooks", [
+    ("py-call-uwsgi-fork-hooks", {"before", "after_in_parent", "after_in_child"}),
+    ("py-call-osafterfork", {"after_in_child"}),
+])  # fmt: skip
+def test_the_guides_are_right_about_uwsgis_fork_hooks(option, hooks, tmp_path):
+    needs("uwsgi")
+    guide = ROOT / "examples" / "flask_app" / "README.rst"
+    assert "``" + option in guide.read_text("utf-8")
+    (tmp_path / "hooks.py").write_text(FORK_HOOKS)
+    command = "timeout %d %s/uwsgi --wsgi hooks --master --http-socket 127.0.0.1:%d --%s" % (
+        LONGEST, os.path.dirname(sys.executable), free_port(), option
+    )
+    said = ""
+    with subprocess.Popen(
+        command.split(), cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        universal_newlines=True, start_new_session=True,
+    ) as server:  # fmt: skip
+        try:
+            for line in server.stdout:
+                said += line
+                # The master says the first after its own hooks, the worker says the second.
+                if "spawned uWSGI worker 1" in said and "hook:after_in_child" in said:
+                    break
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+    assert set(re.findall("hook:([a-z_]+)", said)) == hooks, said

@@ -1,4 +1,4 @@
-"""Django app: a model, a callback view, a signal, system checks. README.rst: "A Django site"."""
+"""Django app: a model, a callback view, a signal, system checks. See examples/django_site."""
 
 import django
 
