@@ -37,6 +37,9 @@ SERVERS = {
     "uwsgi --gevent, no master": UWSGI + " --gevent 60 --gevent-monkey-patch",
 }
 
+#: gevent patches after the app was imported.
+PATCH_LATE = ("gunicorn gevent --preload", "uwsgi --gevent", "uwsgi --gevent, no master")
+
 
 def free_port():
     """Return a port of this machine on which nothing listens."""

@@ -140,7 +140,7 @@ CASES = {
         "Django==3.2.25",
         "django",
         [],
-        trip=Trip(DJANGO, "gunicorn gevent --preload", "mariadb with wait_timeout 2"),
+        trip=Trip(DJANGO, "gunicorn gevent", "mariadb with wait_timeout 2"),
     ),
     "django-4.2": Case(
         "3.10",
@@ -274,8 +274,14 @@ def check(
         cells += [" + ".join(trips.versions(trip, known)), "%.0f s" % (time.monotonic() - begun)]
         print(" | ".join(cells), flush=True)
     if not everything:
-        print("%s: not run here, but with --all: %d other servers and databases" % (
-            name, len(others)), flush=True)
+        words = "%s: not run here, but with --all: %s"
+        left = [one.server for one in others if one.database == case.trip.database]
+        left += [one.database for one in others if one.server == case.trip.server]
+        print(words % (name, "; ".join(left)), flush=True)
+    for server in trips.SERVERS:
+        why = trips.never(case.trip._replace(server=server))
+        if why and server != "wsgiref":
+            print("%s: never run in %s, because %s" % (name, server, why), flush=True)
 
 
 def require(true: bool, words: str, changed: Changes) -> None:

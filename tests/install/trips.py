@@ -196,12 +196,22 @@ def _http(port: int, method: str, path: str, form: Dict[str, str] = {}) -> Tuple
 def others(trip: Trip) -> Iterator[Trip]:
     """Yield the trips that differ from one in the server alone, or in the database alone."""
     for server in SERVERS:
-        # gunicorn has no eventlet workers any more.
-        if server not in (trip.server, "wsgiref") and "eventlet" not in server:
+        if server != trip.server and not never(trip._replace(server=server)):
             yield trip._replace(server=server)
     for database in DATABASES:
         if database != trip.database:
             yield trip._replace(database=database)
+
+
+def never(trip: Trip) -> str:
+    """Return why a trip is never run, or ""."""
+    if "eventlet" in trip.server:
+        return "gunicorn has no eventlet workers any more"
+    if trip.server == "wsgiref":
+        return "not for production"
+    if trip.app == DJANGO and trip.server in web_servers.PATCH_LATE:
+        return "greenlets share Django's connections when gevent patches after Django's import"
+    return ""
 
 
 def tools(trip: Trip) -> List[str]:
