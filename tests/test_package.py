@@ -185,8 +185,11 @@ def test_the_folder_alone_beside_a_script_works(tmp_path, sandbox):
     assert len(sandbox.requests) == 1
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.stem)
-def test_examples_run(example):
+@pytest.mark.parametrize(
+    "name, printed", [("quickstart.py", "Passed: True"), ("ops/reconcile.py", "total: 1")]
+)
+def test_examples_run(name, printed):
+    example = ROOT / "examples" / name
     environ = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error::ResourceWarning", str(example)],
@@ -198,23 +201,11 @@ def test_examples_run(example):
     output = done.stdout.decode("utf-8")
     assert done.returncode == 0, output
     assert "assert" in example.read_text(encoding="utf-8")
-    assert {"quickstart": "Passed: True", "ops_reconcile": "total: 1"}[example.stem] in output
+    assert printed in output
 
 
 def readme():
     return (ROOT / "README.rst").read_text(encoding="utf-8")
-
-
-def test_the_readme_names_every_error_and_every_setting():
-    from facecert.settings import VARIABLES
-
-    for name in facecert.__all__:
-        if name.endswith("Error") or inspect.isclass(getattr(facecert, name)) and issubclass(
-            getattr(facecert, name), facecert.FacecertError
-        ):
-            assert "``%s``" % name in readme(), name
-    for variable in VARIABLES:
-        assert "``%s``" % variable in readme(), variable
 
 
 def test_the_readmes_python_runs(sandbox, monkeypatch):

@@ -30,18 +30,19 @@ def facecert_process(*arguments, **more):
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_every_command_has_an_example_and_is_in_the_readme(name):
+def test_every_command_has_an_example_and_is_in_a_guide(name):
     done = run_cli(name, "--help")
     assert done.exit_code == 0 and "Example: facecert " in done.stdout
     assert "facecert %s" % name in done.stdout.split("Example: ")[1]
-    readme = (ROOT / "README.rst").read_text(encoding="utf-8")
-    assert "facecert " + name in readme
+    pages = sorted((ROOT / "examples").glob("*/*.rst"))
+    guides = "".join(page.read_text(encoding="utf-8") for page in pages)
+    assert "facecert " + name in guides
     below = getattr(command(name), "commands", {})
     for parameter in sum([one.params for one in below.values()], command(name).params):
         if isinstance(parameter, click.Option):
-            assert max(parameter.opts, key=len) in readme
+            assert max(parameter.opts, key=len) in guides
     for other in below:
-        assert "facecert %s %s" % (name, other) in readme
+        assert "facecert %s %s" % (name, other) in guides
         assert "Example: facecert %s %s" % (name, other) in run_cli(name, other, "--help").stdout
 
 
@@ -85,7 +86,7 @@ def test_the_list_imports_no_command_and_nothing_heavy(arguments):
     assert said.strip().endswith("IMPORTED ['facecert.cli.output']")
 
 
-def test_the_help_and_the_readme_have_every_exit_code():
+def test_the_help_and_the_guide_have_every_exit_code():
     codes = {
         value
         for name, value in vars(output).items()
@@ -95,8 +96,9 @@ def test_the_help_and_the_readme_have_every_exit_code():
     shown = run_cli("--help").stdout
     listed = re.findall(r"^ +(\d+)  \S", shown[: shown.index("Options:")], re.M)
     assert {int(code) for code in listed} == codes
-    section = (ROOT / "README.rst").read_text(encoding="utf-8").split("The command line\n----")[1]
-    assert {int(code) for code in re.findall(r"^(\d+) +\S", section, re.M)[: len(codes)]} == codes
+    for page in ("README.rst", "README.zh.rst"):
+        guide = (ROOT / "examples" / "ops" / page).read_text(encoding="utf-8")
+        assert re.findall(r"^(\d+) +\S", guide, re.M) == listed
 
 
 @pytest.mark.parametrize(

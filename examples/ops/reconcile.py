@@ -1,6 +1,6 @@
 """The bill of a month against the ledger: what is missing here, missing there, never finished.
 
-    python examples/ops_reconcile.py BILL.csv 2026-10
+    python examples/ops/reconcile.py BILL.csv 2026-10
 
 BILL.csv has a column certifyId; FACECERT_LEDGER names the ledger. Without arguments it shows
 itself with a month that is made up, and needs nothing.
