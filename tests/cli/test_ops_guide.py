@@ -31,20 +31,10 @@ OPS = ROOT / "examples" / "ops"
 PAGES = ["README", "SETUP", "ERRORS"]
 
 
-#: What the pages describe and this release does not have yet.
-LATER = {
-    "facecert ledger report", "facecert ledger report --month 2026-10", "celery",
-    ("FACECERT_CHECK_DIGIT", "check_digit"),
-    "has a wrong check digit", "is ciphertext in an ordinary str; pass facecert.Ciphertext(text)",
-    "has quotation marks around it", "has a comment behind it", "is a placeholder",
-    "names the CA bundle",
-}  # fmt: skip
-
-
 def differ(found, expected):
-    """Return how a table differs from what it should have, apart from what comes later."""
+    """Return how a table differs from what it should have."""
     assert len(set(found)) == len(found)
-    return sorted((set(found) ^ set(expected)) - LATER, key=str)
+    return sorted(set(found) ^ set(expected), key=str)
 
 
 def read(name):
@@ -116,7 +106,7 @@ def is_there(line):
 def test_every_command_of_the_pages_exists(page):
     lines = "".join(blocks(page + ".rst", "console")).splitlines()
     assert lines and all(line.startswith("$ ") for line in lines)
-    assert [line for line in lines if not is_there(line) and line[2:] not in LATER] == []
+    assert [line for line in lines if not is_there(line)] == []
     assert not is_there("$ facecert query --no-such-option")
     assert not is_there("$ facecert ledger no-such-command")
 
@@ -176,7 +166,7 @@ def test_every_message_of_the_page_is_one_of_facecerts():
     lines = re.findall("^``.+$", section("ERRORS.rst", "Messages").partition("\n\n``")[2], re.M)
     terms = [term for line in lines for term in re.findall("``(.+?)``", line)]
     assert len(terms) > 25
-    assert {term for term in terms if not any(term in text for text in texts)} <= LATER
+    assert [term for term in terms if not any(term in text for text in texts)] == []
 
 
 def test_the_python_of_the_guide_runs(client, open_many, tmp_path, monkeypatch):
