@@ -4,6 +4,13 @@ from browser import DESKTOP, PHONE
 long = pytest.mark.long
 
 
+@pytest.fixture
+def client(sandbox):
+    """A client with the usual time-outs, because browsers take the processors."""
+    with sandbox.client() as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     "size", [pytest.param(PHONE, marks=long), DESKTOP], ids=["phone", "desktop"]
 )
