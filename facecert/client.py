@@ -9,7 +9,7 @@ from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .crypto.sm2 import PublicKey
 from .errors import DependencyError, FacecertError, invalid
-from .identity import person
+from .identity import Person
 from .lifecycle import BaseLedger
 from .links import DEFAULT_ENDPOINT
 from .redact import Private, guarded
@@ -128,7 +128,7 @@ class Client:
         """
         encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
         parameters = params.init_parameters(
-            person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
+            Person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
                    check_digit=self.check_digit),
             scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
             outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
