@@ -131,9 +131,7 @@ class InitResult(_Result):
         raw: the whole response as it was decoded; not part of ``repr``.
     """
 
-    __slots__ = (
-        "certify_id", "certify_url", "outer_order_no", "expires_at", "request_id", "raw"
-    )  # fmt: skip
+    __slots__ = ("certify_id", "certify_url", "outer_order_no", "expires_at", "request_id", "raw")
     _shown = ("certify_id", "outer_order_no", "expires_at", "request_id")
 
     certify_id: str
@@ -155,9 +153,8 @@ class InitResult(_Result):
         certify_id, certify_url = answer.id("certifyId"), answer.text("certifyUrl")
         if certify_id is None or certify_url is None:
             raise answer.incomplete("certifyId and certifyUrl", certify_id)
-        return cls(
-            certify_id, certify_url, outer_order_no, expires_at, answer.request_id, answer.envelope
-        )
+        return cls(certify_id, certify_url, outer_order_no, expires_at, answer.request_id,
+                   answer.envelope)
 
 
 class QueryResult(_Result):
@@ -172,9 +169,7 @@ class QueryResult(_Result):
         raw: the whole response as it was decoded; not part of ``repr``.
     """
 
-    __slots__ = (
-        "passed", "certify_id", "identity_info", "material_info", "request_id", "raw"
-    )  # fmt: skip
+    __slots__ = ("passed", "certify_id", "identity_info", "material_info", "request_id", "raw")
     _shown = ("passed", "certify_id", "request_id")
 
     passed: bool
@@ -204,18 +199,14 @@ class QueryResult(_Result):
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 time with its zone (``Z`` or ``+08:00``) as an aware datetime.
-
-    Raises:
-        ValueError: the text is something else.
-    """
+    """Read an ISO 8601 time with its zone (``Z`` or ``+08:00``), or raise ValueError."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)", text)
     if match is None:
         raise ValueError("not an ISO 8601 time with a zone")
     # Python 3.6 knows neither datetime.fromisoformat, nor a colon or Z in a zone.
-    zone = match.group(3).replace(":", "").replace("Z", "+0000")
-    parts = match.group(1) + (match.group(2) or ".0") + zone
-    return datetime.strptime(parts, "%Y-%m-%dT%H:%M:%S.%f%z")
+    time, fraction, zone = match.groups(".0")
+    zone = zone.replace(":", "").replace("Z", "+0000")
+    return datetime.strptime(time + fraction + zone, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 def _mapping(value: Any) -> Dict[str, Any]:
