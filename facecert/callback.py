@@ -155,14 +155,9 @@ def make_token(secret: str, outer_order_no: str, endpoint: str = DEFAULT_ENDPOIN
 def check_token(
     secrets: Secrets, outer_order_no: str, token: str, endpoint: str = DEFAULT_ENDPOINT
 ) -> bool:
-    """Tell in constant time whether a token belongs to an order at an endpoint.
+    """Tell in constant time whether a token belongs to an order at an endpoint; see ``make_token``.
 
-    Args:
-        secrets: one secret, or several during a rotation; any of them may match.
-        endpoint: see ``make_token``.
-
-    Raises:
-        InvalidParameter: a secret is too short.
+    ``secrets`` is one secret, or several during a rotation; any of them may match.
     """
     import hmac
 

@@ -171,9 +171,8 @@ class Client:
             FacecertError: any other; the same query may be sent again without harm.
         """
         scene_id = self.scene_id if scene_id is None else scene_id
-        parameters = params.query_parameters(
-            certify_id, scene_id=scene_id, enc_token=enc_token, extra=extra
-        )
+        parameters = params.query_parameters(certify_id, scene_id=scene_id, enc_token=enc_token,
+                                             extra=extra)
         del enc_token, extra
         return self._query(parameters)
 
@@ -262,9 +261,8 @@ class Client:
         proven = bool(self._callback_secrets)
         if proven and self.ledger is not None:
             self.ledger.keep_claim(str(outer_order_no or claim.outer_order_no), claim.certify_id)
-        parameters = params.query_parameters(
-            claim.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
-        )
+        scene_id = self.scene_id if scene_id is None else scene_id
+        parameters = params.query_parameters(claim.certify_id, scene_id=scene_id)
         return self._query(parameters, claim=claim.passed if proven else None)
 
     @guarded

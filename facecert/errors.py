@@ -74,11 +74,7 @@ class FacecertError(Exception):
         self.add_evidence(**more)
 
     def add_evidence(self, **evidence: Any) -> None:
-        """Set attributes of the error, here and in ``args``, so that serialisers keep them.
-
-        Raises:
-            TypeError: the class has no such attribute.
-        """
+        """Set attributes of the error, here and in ``args``, so that serialisers keep them."""
         for name, value in evidence.items():
             if not self._declares(name):
                 raise TypeError("%s has no %s" % (type(self).__name__, name))
@@ -123,12 +119,7 @@ class DependencyError(FacecertError, ImportError):
 
 
 def unimportable(what: str, install: str, error: ImportError) -> DependencyError:
-    """Return the error for an import that failed, with its cause and the repairing command.
-
-    Args:
-        what: the first words of the message, for example "QR codes need segno".
-        install: the arguments of ``pip install``.
-    """
+    """Return the error for an import that failed: ``what``, the cause, ``pip install`` it."""
     text = "%s: %s. Install or repair it with: python -m pip install %s"
     text %= (what, str(error).rstrip("."), install)
     if "interpreter" in str(error):

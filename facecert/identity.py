@@ -47,11 +47,7 @@ class Person:
 def check_text(field: str, value: Optional[str]) -> str:
     """Return a text without the blanks and invisible characters at its ends.
 
-    These are Unicode's categories Zs, Zl, Zp and Cf, and tab, CR, LF.
-
-    Raises:
-        InvalidParameter: it is no str, or empty, or holds another control character, a format
-            character inside, or half of a surrogate pair; ``field`` is its name.
+    Of these only blanks (category Zs) may stay inside.
     """
     if not isinstance(value, str):
         kind = "an int" if isinstance(value, int) else type(value).__name__

@@ -75,11 +75,7 @@ def init_parameters(
 ) -> ServiceParameters:
     """Check and build the fields of ``init``; see ``Client.init`` for what they mean.
 
-    Args:
-        endpoint: the token is bound to its host name. When it is on this machine,
-            ``callback_url`` may be ``http://`` on this machine too.
-        callback_secrets: the first secret makes the token when no token is given; then the order
-            number is added to the callback's URL.
+    The first of ``callback_secrets`` makes the token when none is given.
     """
     if biz_code not in BIZ_CODES:
         raise invalid("biz_code", "must be FACE or FACE_SDK")
@@ -150,8 +146,7 @@ def check_order_no(outer_order_no: str) -> str:
 def check_certify_id(certify_id: Any, shortest: int = 1) -> str:
     """Return a verification's id; lenient, because only a field report says what it looks like.
 
-    Args:
-        shortest: 20 for an id from a file or a database, which may be from the wrong column.
+    ``shortest`` is 20 for an id from a file or a database: the column may be the wrong one.
     """
     if isinstance(certify_id, str):
         # A document number must be neither sent nor shown.

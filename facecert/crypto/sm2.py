@@ -112,6 +112,9 @@ class PublicKey(Point):
         return cls(x, y, field)
 
 
+_parsed = lru_cache(maxsize=4)(PublicKey.parse)
+
+
 def _hexadecimal(text: str) -> str:
     # Environment files write the line ends of a PEM as a backslash and an n.
     marks = r"-----[A-Z]+ PUBLIC KEY-----|\\[rn]|^[\s\ufeff]*0[xX]|[\s:\ufeff]"
@@ -191,12 +194,7 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
 
 def published_key() -> PublicKey:
     """Return the service's published key."""
-    return _parsed(PUBLISHED_KEY, "sm2_public_key")
-
-
-@lru_cache(maxsize=4)
-def _parsed(text: str, field: str) -> PublicKey:
-    return PublicKey.parse(text, field)
+    return _parsed(PUBLISHED_KEY)
 
 
 def encrypt_bytes(data: bytes, key: PublicKey, nonce: int) -> Optional[bytes]:

@@ -69,11 +69,7 @@ MAYBE_DONE = "SignatureNonceUsed|InternalError.*|UnknownError.*|ServiceUnavailab
 
 
 def read(response: Response, private: Optional[Private] = None) -> Answer:
-    """Return the answer of a call that the service answered with Code 200, or raise.
-
-    Args:
-        private: texts that must not be shown.
-    """
+    """Return the answer of a call that the service answered with Code 200, or raise."""
     answer = Answer(response.body, private)
     code = answer.code
     if code is None:

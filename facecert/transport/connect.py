@@ -95,9 +95,7 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
 def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float) -> socket.socket:
     """Return a connected socket, through the environment's proxy, with TLS if there is a context.
 
-    Raises:
-        OSError: no connection was made within ``timeout`` seconds.
-        ValueError: the host's name is malformed, or (Python 3.6) not the certificate's.
+    A host name that is malformed, or (Python 3.6) not the certificate's, raises ValueError.
     """
     deadline = time.monotonic() + timeout
     parts = urlsplit(endpoint)
