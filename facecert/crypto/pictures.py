@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "FACECERT_PICTURE_PUBLIC_KEY"
 
-#: Size of the service's RSA key.
-RSA_BITS = 2048
-
 _LETTERS_AND_DIGITS = (string.ascii_letters + string.digits).encode("ascii")
 
 
@@ -173,7 +170,7 @@ def _rsa_public_key(given: Union[str, bytes], field: str) -> "RSAPublicKey":
             key = serialization.load_pem_public_key(text.encode("ascii"), default_backend())
         else:
             key = serialization.load_der_public_key(_decoded(text), default_backend())
-        if isinstance(key, RSAPublicKey) and key.key_size == RSA_BITS:
+        if isinstance(key, RSAPublicKey) and key.key_size == 2048:
             # Old releases load keys with an even n, whose encryption fails, or with an e of 1,
             # whose encryption changes nothing.
             numbers = key.public_numbers()

@@ -5,6 +5,7 @@ dotted names those of 48054.
 """
 
 import re
+from contextlib import suppress
 from datetime import timezone
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Type
 
@@ -81,12 +82,10 @@ def read(response: Response, private: Optional[Private] = None) -> Answer:
         raise _gateway_error(str(code), answer, response)
     if code == 200:
         return answer
-    known = code in SERVICE_CODES and code != 500
-    raise ServiceError(
-        SERVICE_CODES.get(code, "The service returned a Code that is not documented."),
-        code=code, request_id=answer.request_id, service_message=answer.message,
-        outcome=REFUSED if known else UNKNOWN, retryable=code == 500,
-    )  # fmt: skip
+    text = SERVICE_CODES.get(code, "The service returned a Code that is not documented.")
+    outcome = REFUSED if code in SERVICE_CODES and code != 500 else UNKNOWN
+    raise ServiceError(text, code=code, request_id=answer.request_id, outcome=outcome,
+                       service_message=answer.message, retryable=code == 500)
 
 
 def skew_seconds(response: Response) -> Optional[float]:
@@ -131,8 +130,7 @@ def _retry_after(response: Response) -> Optional[float]:
 def _http_date(text: Optional[str]) -> Optional[float]:
     from email.utils import parsedate_to_datetime
 
-    try:
+    with suppress(TypeError, ValueError, IndexError, OverflowError):
         moment = parsedate_to_datetime(text or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+    return None

@@ -218,10 +218,8 @@ class _Connection:
             self._socket.settimeout(0)
             self._socket.recv(1)  # TLS handles what is no data, such as session tickets, in here
             return False
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, (BlockingIOError, ssl.SSLWantReadError))
 
     def close(self) -> None:
         """Close the connection."""
