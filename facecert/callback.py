@@ -225,5 +225,6 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
         return [(name, value) for name in source for value in source.getlist(name)]
     if not isinstance(source, Mapping):
         raise CallbackError("A callback is a URL, a query string, or a mapping.")
-    pairs = [(n, v if isinstance(v, (list, tuple)) else [v]) for n, v in source.items()]
-    return [(name, value) for name, values in pairs for value in values]
+    several = [(name, value if isinstance(value, (list, tuple)) else [value])
+               for name, value in source.items()]
+    return [(name, value) for name, values in several for value in values]

@@ -112,7 +112,7 @@ class PublicKey(Point):
         return cls(x, y, field)
 
 
-_parsed = lru_cache(maxsize=4)(PublicKey.parse)
+_parsed = lru_cache()(PublicKey.parse)
 
 
 def _hexadecimal(text: str) -> str:

@@ -1,7 +1,7 @@
 """One POST to one endpoint, which tells apart what was not sent from what may have been done.
 
-Built on ``http.client`` and ``ssl``; nothing private of them is overridden. ``socket`` and ``ssl``
-are looked up at each call, because gevent or eventlet may replace their classes at any time.
+Built on ``http.client`` and ``ssl``; nothing private of them is overridden. ``connect`` says why
+``socket`` and ``ssl`` are looked up at each call.
 """
 
 import io
