@@ -155,14 +155,9 @@ def make_token(secret: str, outer_order_no: str, endpoint: str = DEFAULT_ENDPOIN
 def check_token(
     secrets: Secrets, outer_order_no: str, token: str, endpoint: str = DEFAULT_ENDPOINT
 ) -> bool:
-    """Tell in constant time whether a token belongs to an order at an endpoint.
+    """Tell in constant time whether a token belongs to an order at an endpoint; see ``make_token``.
 
-    Args:
-        secrets: one secret, or several during a rotation; any of them may match.
-        endpoint: see ``make_token``.
-
-    Raises:
-        InvalidParameter: a secret is too short.
+    ``secrets`` is one secret, or several during a rotation; any of them may match.
     """
     import hmac
 
@@ -174,12 +169,7 @@ def check_token(
 
 
 def check_secrets(secrets: Secrets) -> Private:
-    """Return the secrets, the first of which makes new tokens, as an object that hides them.
-
-    Raises:
-        InvalidParameter: there is no secret, or one has less than 16 characters, or is not valid
-            Unicode (bytes of the environment may not be).
-    """
+    """Return the secrets, the first of which makes new tokens, as an object that hides them."""
     if isinstance(secrets, Private):
         return secrets
     given = [secrets] if isinstance(secrets, str) else list(secrets)
@@ -187,7 +177,7 @@ def check_secrets(secrets: Secrets) -> Private:
     if not several or min(map(len, several)) < SHORTEST_SECRET:
         rule = "must have at least %d characters (a blank separates several secrets)"
         raise invalid("callback_secret", rule % SHORTEST_SECRET)
-    if any(re.search(LONE_SURROGATE, secret) for secret in several):
+    if re.search(LONE_SURROGATE, "".join(several)):  # from bytes of the environment
         raise invalid("callback_secret", "is not valid Unicode text")
     return Private(*several)
 
@@ -198,9 +188,8 @@ def url_with_order(callback_url: str, outer_order_no: str) -> str:
         return callback_url.replace("{order}", outer_order_no)
     head, hash_mark, fragment = callback_url.partition("#")
     if re.search("[?&]order=", head, re.IGNORECASE):
-        raise invalid(
-            "callback_url", "has a parameter order= already; write {order} in place of its value"
-        )
+        rule = "has a parameter order= already; write {order} in place of its value"
+        raise invalid("callback_url", rule)
     joint = "&" if "?" in head else "?"
     return "%s%sorder=%s%s%s" % (head, joint, outer_order_no, hash_mark, fragment)
 
@@ -232,11 +221,10 @@ def _given(source: Any) -> List[Tuple[Any, Any]]:
         # With a "?" it is a URL, else it is the query alone.
         query = source.partition("#")[0].partition("?")[2] if "?" in source else source
         return list(parse_qsl(query, keep_blank_values=True))
-    if not isinstance(source, Mapping) and not hasattr(source, "getlist"):
+    if hasattr(source, "getlist"):
+        return [(name, value) for name in source for value in source.getlist(name)]
+    if not isinstance(source, Mapping):
         raise CallbackError("A callback is a URL, a query string, or a mapping.")
-    pairs: List[Tuple[Any, Any]] = []
-    for name in source:
-        values = source.getlist(name) if hasattr(source, "getlist") else source[name]
-        several = values if isinstance(values, (list, tuple)) else [values]
-        pairs += [(name, value) for value in several]
-    return pairs
+    several = [(name, value if isinstance(value, (list, tuple)) else [value])
+               for name, value in source.items()]
+    return [(name, value) for name, values in several for value in values]

@@ -9,7 +9,7 @@ from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .crypto.sm2 import PublicKey
 from .errors import DependencyError, FacecertError, invalid
-from .identity import person
+from .identity import Person
 from .lifecycle import BaseLedger
 from .links import DEFAULT_ENDPOINT
 from .redact import Private, guarded
@@ -128,7 +128,7 @@ class Client:
         """
         encrypt = settings.check_truth(self.encrypt if encrypt is None else encrypt, "encrypt")
         parameters = params.init_parameters(
-            person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
+            Person(cert_name, cert_no, encrypted=encrypt, public_key=self._sm2_public_key,
                    check_digit=self.check_digit),
             scene_id=self.scene_id if scene_id is None else scene_id, biz_code=biz_code,
             outer_order_no=outer_order_no, return_url=return_url, callback_url=callback_url,
@@ -171,9 +171,8 @@ class Client:
             FacecertError: any other; the same query may be sent again without harm.
         """
         scene_id = self.scene_id if scene_id is None else scene_id
-        parameters = params.query_parameters(
-            certify_id, scene_id=scene_id, enc_token=enc_token, extra=extra
-        )
+        parameters = params.query_parameters(certify_id, scene_id=scene_id, enc_token=enc_token,
+                                             extra=extra)
         del enc_token, extra
         return self._query(parameters)
 
@@ -262,9 +261,8 @@ class Client:
         proven = bool(self._callback_secrets)
         if proven and self.ledger is not None:
             self.ledger.keep_claim(str(outer_order_no or claim.outer_order_no), claim.certify_id)
-        parameters = params.query_parameters(
-            claim.certify_id, scene_id=self.scene_id if scene_id is None else scene_id
-        )
+        scene_id = self.scene_id if scene_id is None else scene_id
+        parameters = params.query_parameters(claim.certify_id, scene_id=scene_id)
         return self._query(parameters, claim=claim.passed if proven else None)
 
     @guarded

@@ -65,39 +65,31 @@ class FacecertError(Exception):
     def __init__(
         self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
     ) -> None:
-        super().__init__(message)
         # Without addresses of objects, because error trackers group errors by their message.
-        self.args = (re.sub(" at 0x[0-9A-Fa-f]+", "", str(message)), {})
-        known = {name: value for name, value in (evidence or {}).items() if self._carries(name)}
+        text = re.sub(" at 0x[0-9A-Fa-f]+", "", str(message))
+        super().__init__(text)
+        self.args = (text, {})
+        known = {name: value for name, value in (evidence or {}).items() if self._declares(name)}
         self.add_evidence(**known)
         self.add_evidence(**more)
 
     def add_evidence(self, **evidence: Any) -> None:
-        """Set attributes of the error, here and in ``args``, so that serialisers keep them.
-
-        Raises:
-            TypeError: the class has no such attribute.
-        """
+        """Set attributes of the error, here and in ``args``, so that serialisers keep them."""
         for name, value in evidence.items():
-            if not self._carries(name):
+            if not self._declares(name):
                 raise TypeError("%s has no %s" % (type(self).__name__, name))
             if not isinstance(value, (str, int, float, type(None))):
                 value = str(value)  # because JSON cannot express it, and would lose all evidence
             setattr(self, name, value)
             self.args[1][name] = value
 
-    def _carries(self, name: str) -> bool:
-        """Tell whether a name is one of the attributes that the classes below declare."""
-        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, FacecertError)]
-        declared = any(name in vars(kind) for kind in kinds)
-        return declared and name[:1] != "_" and not callable(getattr(type(self), name))
+    def _declares(self, name: str) -> bool:
+        """Tell whether a name is an annotated attribute of the class or of one of its bases."""
+        return any(name in getattr(kind, "__annotations__", {}) for kind in type(self).__mro__)
 
     def __str__(self) -> str:
-        head = []
-        if self.code is not None:
-            head.append(str(self.code))
-        if self.request_id:
-            head.append("(RequestId %s)" % self.request_id)
+        request_id = self.request_id and "(RequestId %s)" % self.request_id
+        head = [str(part) for part in (self.code, request_id) if part not in (None, "")]
         text = str(self.args[0]) if self.args else ""
         if self.service_message:
             text += " Message: %s" % self.service_message
@@ -125,20 +117,9 @@ class CredentialsError(FacecertError):
 class DependencyError(FacecertError, ImportError):
     """A package that facecert needs is missing or broken on disk. ``msg`` is the message."""
 
-    def __init__(
-        self, message: str = "", evidence: Optional[Mapping[str, Any]] = None, **more: Any
-    ) -> None:
-        super().__init__(message, evidence, **more)
-        self.msg = self.args[0]
-
 
 def unimportable(what: str, install: str, error: ImportError) -> DependencyError:
-    """Return the error for an import that failed, with its cause and the repairing command.
-
-    Args:
-        what: the first words of the message, for example "QR codes need segno".
-        install: the arguments of ``pip install``.
-    """
+    """Return the error for an import that failed: ``what``, the cause, ``pip install`` it."""
     text = "%s: %s. Install or repair it with: python -m pip install %s"
     text %= (what, str(error).rstrip("."), install)
     if "interpreter" in str(error):

@@ -11,59 +11,43 @@ from .redact import Private
 
 
 class Person:
-    """Name and number in the form in which they are sent. Its repr shows neither.
+    """A name and a number: checked, and encrypted if requested. Its repr shows neither.
+
+    A ``Ciphertext`` stays as it is. Without ``public_key`` the published one encrypts.
 
     Attributes:
-        name, number: plain texts, or both ``Ciphertext``.
+        name, number: as they are sent: plain texts, or both ``Ciphertext``.
         encrypted: True when they are ciphertext.
         private: the texts that must not be shown, as they were given and as they are sent.
     """
 
     __slots__ = ("name", "number", "encrypted", "private")
 
-    def __init__(self, name: str, number: str, encrypted: bool, private: Private) -> None:
-        self.name = name
-        self.number = number
-        self.encrypted = encrypted
-        self.private = private
+    def __init__(
+        self, cert_name: str, cert_no: str, *, encrypted: bool,
+        public_key: Union[PublicKey, str, None], check_digit: bool = True
+    ) -> None:
+        ready = isinstance(cert_name, Ciphertext), isinstance(cert_no, Ciphertext)
+        if any(ready) and not all(ready):
+            field = "cert_no" if ready[0] else "cert_name"
+            raise invalid(field, "is plain and the other one is encrypted; encrypt both, or none")
+        self.name = cert_name if ready[0] else _plain("cert_name", cert_name)
+        self.number = cert_no if ready[1] else _number(cert_no, check_digit)
+        self.private = Private(*{cert_name, cert_no, self.name, self.number})
+        self.encrypted = encrypted or all(ready)
+        if encrypted:
+            key = published_key() if public_key is None else PublicKey.parse(public_key)
+            self.name, self.number = encrypt(self.name, key), encrypt(self.number, key)
+            self.private += Private(self.name, self.number)
 
     def __repr__(self) -> str:
         return "<Person>"
 
 
-def person(
-    cert_name: str, cert_no: str, *, encrypted: bool, public_key: Union[PublicKey, str, None],
-    check_digit: bool = True
-) -> Person:
-    """Check a name and a number, and encrypt them if requested.
-
-    A ``Ciphertext`` stays as it is. Without ``public_key`` the published one encrypts.
-
-    Raises:
-        InvalidParameter: naming the field, never showing its value.
-    """
-    ready = isinstance(cert_name, Ciphertext), isinstance(cert_no, Ciphertext)
-    if any(ready) and not all(ready):
-        field = "cert_no" if ready[0] else "cert_name"
-        raise invalid(field, "is plain and the other one is encrypted; encrypt both, or none")
-    name = cert_name if ready[0] else _plain("cert_name", cert_name)
-    number = cert_no if ready[1] else _number(cert_no, check_digit)
-    private = Private(*{cert_name, cert_no, name, number})
-    if encrypted:
-        key = published_key() if public_key is None else PublicKey.parse(public_key)
-        name, number = encrypt(name, key), encrypt(number, key)
-        private += Private(name, number)
-    return Person(name, number, encrypted or all(ready), private)
-
-
 def check_text(field: str, value: Optional[str]) -> str:
     """Return a text without the blanks and invisible characters at its ends.
 
-    These are Unicode's categories Zs, Zl, Zp and Cf, and tab, CR, LF.
-
-    Raises:
-        InvalidParameter: it is no str, or empty, or holds another control character, a format
-            character inside, or half of a surrogate pair; ``field`` is its name.
+    Of these only blanks (category Zs) may stay inside.
     """
     if not isinstance(value, str):
         kind = "an int" if isinstance(value, int) else type(value).__name__

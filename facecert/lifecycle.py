@@ -114,13 +114,9 @@ def decide(
 
 
 def is_known(state: str, told: Optional[str], *, passed: bool) -> bool:
-    """Tell whether the receivers of ``verified`` know already what a genuine callback says.
+    """Tell whether the receivers of ``verified``, last told ``told``, know what a callback says.
 
     After ``failed`` only "passed" is news; a query must confirm it.
-
-    Args:
-        told: the state that the receivers were last told.
-        passed: whether the callback says that the person passed.
     """
     return state in FINAL and told == state and (state == PASSED or not passed)
 

@@ -15,7 +15,7 @@ from typing import Any, Mapping, Union
 from . import params
 from .crypto.sm2 import PublicKey
 from .errors import FacecertError
-from .identity import person
+from .identity import Person
 from .params import ServiceParameters
 from .redact import guarded
 from .results import InitResult, QueryResult
@@ -36,7 +36,7 @@ def init_request(
         InvalidParameter: a field breaks a rule; ``field`` names it.
         DependencyError: the SDK cannot be imported.
     """
-    who = person(cert_name, cert_no, encrypted=encrypt, public_key=sm2_public_key,
+    who = Person(cert_name, cert_no, encrypted=encrypt, public_key=sm2_public_key,
                  check_digit=check_digit)
     return _request(params.init_parameters(who, scene_id=scene_id, **fields))
 

@@ -7,12 +7,13 @@ those of help.aliyun.com 181863 (SDK 调用接入).
 import json
 import os
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Dict, Iterator, Mapping, Optional, Union
 from urllib.parse import urlsplit
 
 from .callback import make_token, url_with_order
-from .errors import InvalidParameter, invalid
+from .errors import invalid
 from .identity import Person, check_text
 from .lifecycle import LIFETIME
 from .links import DEFAULT_ENDPOINT, is_loopback
@@ -74,19 +75,14 @@ def init_parameters(
 ) -> ServiceParameters:
     """Check and build the fields of ``init``; see ``Client.init`` for what they mean.
 
-    Args:
-        endpoint: the token is bound to its host name. When it is on this machine,
-            ``callback_url`` may be ``http://`` on this machine too.
-        callback_secrets: the first secret makes the token when no token is given; then the order
-            number is added to the callback's URL.
+    The first of ``callback_secrets`` makes the token when none is given.
     """
     if biz_code not in BIZ_CODES:
         raise invalid("biz_code", "must be FACE or FACE_SDK")
     order = check_order_no(os.urandom(16).hex() if outer_order_no is None else outer_order_no)
     if any(len(text) >= 8 and text.lower() in order.lower() for text in person.private.value):
-        raise invalid(
-            "outer_order_no", "must not hold the name or number: it is shown in logs and callbacks"
-        )
+        rule = "must not hold the name or number: it is shown in logs and callbacks"
+        raise invalid("outer_order_no", rule)
     fields = {
         "method": "init",
         "sceneId": check_scene_id(scene_id),
@@ -115,18 +111,12 @@ def init_parameters(
 
 
 def query_parameters(
-    certify_id: str,
-    *,
-    scene_id: Optional[str],
-    enc_token: Optional[str] = None,
+    certify_id: str, *, scene_id: Optional[str], enc_token: Optional[str] = None,
     extra: Optional[Mapping[str, Any]] = None
 ) -> ServiceParameters:
     """Check and build the fields of ``query``; see ``Client.query`` for what they mean."""
-    fields = {
-        "method": "query",
-        "certifyId": check_certify_id(certify_id),
-        "sceneId": check_scene_id(scene_id),
-    }
+    fields = {"method": "query", "certifyId": check_certify_id(certify_id)}
+    fields["sceneId"] = check_scene_id(scene_id)
     private = _add_extra(fields, extra) + Private(enc_token)
     if enc_token is not None:
         if not isinstance(enc_token, str) or not re.fullmatch("[A-Za-z0-9+/]{342}==", enc_token):
@@ -138,15 +128,11 @@ def query_parameters(
 def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
     """Return a scene id: a string of 1 to 32 digits, as the console shows it."""
     if scene_id is None:
-        raise InvalidParameter(
-            "scene_id is missing: pass it, give it to Client, or set FACECERT_SCENE_ID"
-            " (the console shows it, e.g. 1000000006)",
-            field=field,
-        )
+        rule = "is missing: pass it, give it to Client, or set FACECERT_SCENE_ID (the console shows"
+        raise invalid(field, rule + " it, e.g. 1000000006)")
     if not isinstance(scene_id, str) or not re.fullmatch("[0-9]{1,32}", scene_id):
-        raise invalid(
-            field, "must be a string of digits as the console shows it, e.g. '1000000006'"
-        )
+        rule = "must be a string of digits as the console shows it, e.g. '1000000006'"
+        raise invalid(field, rule)
     return scene_id
 
 
@@ -160,18 +146,13 @@ def check_order_no(outer_order_no: str) -> str:
 def check_certify_id(certify_id: Any, shortest: int = 1) -> str:
     """Return a verification's id; lenient, because only a field report says what it looks like.
 
-    Args:
-        shortest: 20 for an id from a file or a database, which may be from the wrong column.
-
-    Raises:
-        InvalidParameter: it is not ``shortest`` to 64 letters, digits, ``_`` and ``-``, or it is
-            a number of at most 31 digits: a document number must be neither sent nor shown.
+    ``shortest`` is 20 for an id from a file or a database: the column may be the wrong one.
     """
     if isinstance(certify_id, str):
+        # A document number must be neither sent nor shown.
         if re.fullmatch("[0-9]{1,31}[Xx]?", certify_id) or len(certify_id) < shortest:
-            raise invalid(
-                "certify_id", "is a number or too short. Was the wrong column or variable taken?"
-            )
+            rule = "is a number or too short. Was the wrong column or variable taken?"
+            raise invalid("certify_id", rule)
         if re.fullmatch("[A-Za-z0-9_-]{1,64}", certify_id):
             return certify_id
     raise invalid("certify_id", "must be the id that init returned (32 hexadecimal characters)")
@@ -179,19 +160,12 @@ def check_certify_id(certify_id: Any, shortest: int = 1) -> str:
 
 def _callback_url(url: str, loopback: bool) -> str:
     url = check_text("callback_url", url)
-    try:
-        secure = url.startswith("https://") or (
-            url.startswith("http://") and loopback and is_loopback(url)
-        )
-        allowed = secure and bool(urlsplit(url).hostname)
-    except ValueError:
-        allowed = False
-    if not allowed:
-        raise invalid(
-            "callback_url",
-            "must begin with https:// (http:// only on this machine, with a sandbox)",
-        )
-    return url
+    plain = url.startswith("http://") and loopback and is_loopback(url)
+    with suppress(ValueError):
+        if (plain or url.startswith("https://")) and urlsplit(url).hostname:
+            return url
+    rule = "must begin with https:// (http:// only on this machine, with a sandbox)"
+    raise invalid("callback_url", rule)
 
 
 def _add_extra(fields: Dict[str, Any], extra: Optional[Mapping[str, Any]]) -> Private:
@@ -210,17 +184,12 @@ def _add_extra(fields: Dict[str, Any], extra: Optional[Mapping[str, Any]]) -> Pr
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, (str, int, float)) and len(str(value)) >= 6:
         yield str(value)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
+    elif isinstance(value, (Mapping, list, tuple)):
+        for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
 
 
 def _serialise(fields: Mapping[str, Any]) -> str:
-    try:
+    with suppress(TypeError, ValueError, RecursionError):  # because they may quote the value
         return json.dumps(fields, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        pass  # outside of the handler, because the exception may quote the value
     raise invalid("extra", "holds a value that JSON cannot express")

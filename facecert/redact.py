@@ -174,8 +174,7 @@ def guarded(function: Function) -> Function:
 def empty_frames(error: BaseException, outer: Optional[BaseException] = None) -> None:
     """Clear the variables of all frames in the tracebacks of an error and of its causes.
 
-    Args:
-        outer: the exception that the caller was handling already; its frames are the caller's.
+    ``outer`` is the exception that the caller was handling already; its frames are the caller's.
     """
     seen = {id(None), id(outer)}
     pending = [error]

@@ -75,14 +75,13 @@ class _Result:
     __slots__: Tuple[str, ...] = ()
     _shown: Tuple[str, ...] = ()
 
-    def _set(self, *values: Any) -> None:
-        for name, value in zip(self.__slots__, values):
-            object.__setattr__(self, name, value)
+    def __setattr__(self, name: str, value: Any) -> None:
+        if hasattr(self, name):
+            delattr(self, name)  # refused, as every change is
+        object.__setattr__(self, name, value)
 
-    def _refuse(self, *change: Any) -> None:
+    def __delattr__(self, name: str) -> None:
         raise AttributeError("a %s cannot be changed" % type(self).__name__)
-
-    __setattr__ = __delattr__ = _refuse
 
     def _fields(self) -> Dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}
@@ -131,23 +130,19 @@ class InitResult(_Result):
         raw: the whole response as it was decoded; not part of ``repr``.
     """
 
-    __slots__ = (
-        "certify_id", "certify_url", "outer_order_no", "expires_at", "request_id", "raw"
-    )  # fmt: skip
+    __slots__ = ("certify_id", "certify_url", "outer_order_no", "expires_at", "request_id", "raw")
     _shown = ("certify_id", "outer_order_no", "expires_at", "request_id")
-
-    certify_id: str
-    certify_url: str
-    outer_order_no: str
-    expires_at: datetime
-    request_id: Optional[str]
-    raw: Dict[str, Any]
 
     def __init__(
         self, certify_id: str, certify_url: str, outer_order_no: str, expires_at: datetime,
         request_id: Optional[str] = None, raw: Optional[Dict[str, Any]] = None
     ) -> None:
-        self._set(certify_id, certify_url, outer_order_no, expires_at, request_id, raw or {})
+        self.certify_id = certify_id
+        self.certify_url = certify_url
+        self.outer_order_no = outer_order_no
+        self.expires_at = expires_at
+        self.request_id = request_id
+        self.raw = raw or {}
 
     @classmethod
     def read(cls, answer: Answer, outer_order_no: str, expires_at: datetime) -> "InitResult":
@@ -155,9 +150,8 @@ class InitResult(_Result):
         certify_id, certify_url = answer.id("certifyId"), answer.text("certifyUrl")
         if certify_id is None or certify_url is None:
             raise answer.incomplete("certifyId and certifyUrl", certify_id)
-        return cls(
-            certify_id, certify_url, outer_order_no, expires_at, answer.request_id, answer.envelope
-        )
+        return cls(certify_id, certify_url, outer_order_no, expires_at, answer.request_id,
+                   answer.envelope)
 
 
 class QueryResult(_Result):
@@ -172,23 +166,19 @@ class QueryResult(_Result):
         raw: the whole response as it was decoded; not part of ``repr``.
     """
 
-    __slots__ = (
-        "passed", "certify_id", "identity_info", "material_info", "request_id", "raw"
-    )  # fmt: skip
+    __slots__ = ("passed", "certify_id", "identity_info", "material_info", "request_id", "raw")
     _shown = ("passed", "certify_id", "request_id")
-
-    passed: bool
-    certify_id: str
-    identity_info: Any
-    material_info: Any
-    request_id: Optional[str]
-    raw: Dict[str, Any]
 
     def __init__(
         self, passed: bool, certify_id: str, identity_info: Any = None, material_info: Any = None,
         request_id: Optional[str] = None, raw: Optional[Dict[str, Any]] = None
     ) -> None:
-        self._set(passed, certify_id, identity_info, material_info, request_id, raw or {})
+        self.passed = passed
+        self.certify_id = certify_id
+        self.identity_info = identity_info
+        self.material_info = material_info
+        self.request_id = request_id
+        self.raw = raw or {}
 
     def __bool__(self) -> bool:
         return self.passed
@@ -204,18 +194,14 @@ class QueryResult(_Result):
 
 
 def parse_time(text: str) -> datetime:
-    """Read an ISO 8601 time with its zone (``Z`` or ``+08:00``) as an aware datetime.
-
-    Raises:
-        ValueError: the text is something else.
-    """
+    """Read an ISO 8601 time with its zone (``Z`` or ``+08:00``), or raise ValueError."""
     match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?(Z|[+-]\d\d:?\d\d)", text)
     if match is None:
         raise ValueError("not an ISO 8601 time with a zone")
     # Python 3.6 knows neither datetime.fromisoformat, nor a colon or Z in a zone.
-    zone = match.group(3).replace(":", "").replace("Z", "+0000")
-    parts = match.group(1) + (match.group(2) or ".0") + zone
-    return datetime.strptime(parts, "%Y-%m-%dT%H:%M:%S.%f%z")
+    time, fraction, zone = match.groups(".0")
+    zone = zone.replace(":", "").replace("Z", "+0000")
+    return datetime.strptime(time + fraction + zone, "%Y-%m-%dT%H:%M:%S.%f%z")
 
 
 def _mapping(value: Any) -> Dict[str, Any]:

@@ -1,6 +1,7 @@
 """The settings of a Client: one rule for each argument and its ``FACECERT_*`` variable."""
 
 import re
+from contextlib import suppress
 from typing import Any, Callable, Dict, Mapping, Tuple
 from urllib.parse import urlsplit
 
@@ -57,13 +58,12 @@ def _has_address(url: str) -> bool:
     """Tell whether host and port are valid; releases of urllib differ about brackets."""
     import ipaddress
 
-    try:
+    with suppress(ValueError):
         parts = urlsplit(url)
         if "[" in url:
             ipaddress.IPv6Address(parts.hostname or "")
         return bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+    return False
 
 
 def check_public_url(url: Any, endpoint: str, prefix: str = "FACECERT_") -> str:
@@ -96,6 +96,13 @@ def check_whole(value: int, field: str, most: int) -> int:
     return value
 
 
+def check_truth(value: bool, field: str) -> bool:
+    """Return True or False; another value might switch encryption off by mistake."""
+    if not isinstance(value, bool):
+        raise invalid(field, "must be True or False")
+    return value
+
+
 def _seconds(value: str, field: str) -> float:
     is_number = re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,9})?", value)
     return check_seconds(float(value) if is_number else 0, field)
@@ -103,13 +110,6 @@ def _seconds(value: str, field: str) -> float:
 
 def _whole(value: str, field: str, most: int) -> int:
     return check_whole(int(value) if re.fullmatch("[0-9]{1,10}", value) else 0, field, most)
-
-
-def check_truth(value: bool, field: str) -> bool:
-    """Return True or False; another value might switch encryption off by mistake."""
-    if not isinstance(value, bool):
-        raise invalid(field, "must be True or False")
-    return value
 
 
 def _truth(value: str, field: str) -> bool:

@@ -2,7 +2,7 @@ import pytest
 from conftest import NAME, NUMBER
 
 from facecert import Ciphertext, InvalidParameter, encrypt
-from facecert.identity import person
+from facecert.identity import Person
 from facecert.sandbox.keys import KeyPair, decrypt
 
 PAIR = KeyPair.generate()
@@ -10,7 +10,7 @@ SEALED = encrypt(NAME, PAIR.public_key), encrypt(NUMBER, PAIR.public_key)
 
 
 def make(name, number, encrypted=False):
-    return person(name, number, encrypted=encrypted, public_key=PAIR.public_key)
+    return Person(name, number, encrypted=encrypted, public_key=PAIR.public_key)
 
 
 def test_plain():

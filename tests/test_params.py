@@ -8,14 +8,14 @@ from conftest import NAME, NUMBER
 from facecert import InvalidParameter, params
 from facecert.redact import Private
 from facecert.callback import make_token
-from facecert.identity import person
+from facecert.identity import Person
 
 GOOD = {"cert_name": NAME, "cert_no": NUMBER, "scene_id": "1000000006"}
 HERE = "http://127.0.0.1"  # tokens take all loopback hosts and ports as one
 
 
 def init_parameters(cert_name, cert_no, **arguments):
-    who = person(cert_name, cert_no, encrypted=False, public_key=None)
+    who = Person(cert_name, cert_no, encrypted=False, public_key=None)
     return params.init_parameters(who, **arguments)
 
 

@@ -12,10 +12,11 @@ modes; its default, ECB with PKCS7 padding, is a guess.
 import base64
 import os
 import re
-from contextlib import contextmanager
+import string
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Iterator, Optional, Union
 
-from ..errors import InvalidParameter, invalid, unimportable
+from ..errors import invalid, unimportable
 from ..redact import guarded
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "FACECERT_PICTURE_PUBLIC_KEY"
 
-#: Size of the service's RSA key.
-RSA_BITS = 2048
+_LETTERS_AND_DIGITS = (string.ascii_letters + string.digits).encode("ascii")
 
 
 @contextmanager
@@ -83,8 +83,11 @@ class PictureKey:
         public_key = _rsa_public_key(rsa_public_key or os.environ.get(VARIABLE, ""), field)
         with needs_cryptography():
             from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        import secrets
 
-        secret = os.urandom(32) if bits == 256 else _random_text(16)
+        secret = os.urandom(32)
+        if bits == 128:
+            secret = bytes(secrets.choice(_LETTERS_AND_DIGITS) for _ in range(16))
         sealed = public_key.encrypt(base64.b64encode(secret), PKCS1v15())
         return cls(secret, base64.b64encode(sealed).decode("ascii"))
 
@@ -136,31 +139,18 @@ class PictureKey:
         aes, chaining = algorithms.AES(self._secret), modes.CBC(iv) if iv else modes.ECB()
         decryptor = Cipher(aes, chaining, default_backend()).decryptor()
         unpadder = PKCS7(128).unpadder()
-        try:
+        with suppress(ValueError):
             padded = decryptor.update(_decoded(data)) + decryptor.finalize()
             return bytes(unpadder.update(padded) + unpadder.finalize())
-        except ValueError:
-            pass  # raised below, so that InvalidParameter has no context
-        raise invalid(
-            "data", "cannot be decrypted: it was made with another key or mode, or is incomplete"
-        )
-
-
-def _random_text(length: int) -> bytes:
-    import secrets
-    import string
-
-    alphabet = string.ascii_letters + string.digits
-    return "".join(secrets.choice(alphabet) for _ in range(length)).encode("ascii")
+        rule = "cannot be decrypted: it was made with another key or mode, or is incomplete"
+        raise invalid("data", rule)
 
 
 def _decoded(data: Any) -> bytes:
     """Return the bytes of Base64 text, or of a bytes-like object; b"" for anything else."""
     if isinstance(data, str):
-        try:
+        with suppress(ValueError):
             return base64.b64decode(re.sub(r"\s", "", data), validate=True)
-        except ValueError:
-            return b""
     return bytes(data) if isinstance(data, (bytes, bytearray, memoryview)) else b""
 
 
@@ -169,33 +159,21 @@ def _rsa_public_key(given: Union[str, bytes], field: str) -> "RSAPublicKey":
     # Environment files write the line ends of a PEM as a backslash and an n.
     text = text.lstrip("\ufeff").replace("\\n", "\n").strip()
     if not text:
-        raise InvalidParameter(
-            "the service's RSA key is missing: pass rsa_public_key, or set %s" % VARIABLE,
-            field=field,
-        )
+        raise invalid(field, "is missing: pass the service's RSA key, or set %s" % VARIABLE)
     with needs_cryptography():
         from cryptography.hazmat.backends import default_backend
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-    key: Any = None
-    try:
+    with suppress(Exception):  # whose type differs between releases of cryptography
         if "-----BEGIN" in text:
             key = serialization.load_pem_public_key(text.encode("ascii"), default_backend())
         else:
             key = serialization.load_der_public_key(_decoded(text), default_backend())
-    except Exception:  # the type differs between releases of cryptography
-        pass
-    if not isinstance(key, RSAPublicKey) or key.key_size != RSA_BITS or not _can_encrypt(key):
-        raise invalid(field, "must be an RSA public key of 2048 bits, as PEM or as Base64")
-    return key
-
-
-def _can_encrypt(key: "RSAPublicKey") -> bool:
-    """Tell whether n and e are odd and e is not 1.
-
-    Old releases of cryptography load other keys. With an even n encryption fails, and with an e
-    of 1 it changes nothing.
-    """
-    numbers = key.public_numbers()
-    return numbers.n % 2 == 1 and numbers.e % 2 == 1 and numbers.e > 1
+        if isinstance(key, RSAPublicKey) and key.key_size == 2048:
+            # Old releases load keys with an even n, whose encryption fails, or with an e of 1,
+            # whose encryption changes nothing.
+            numbers = key.public_numbers()
+            if numbers.n % 2 == 1 and numbers.e % 2 == 1 and numbers.e > 1:
+                return key
+    raise invalid(field, "must be an RSA public key of 2048 bits, as PEM or as Base64")

@@ -45,8 +45,7 @@ def curve() -> Curve:
     try:
         from gmssl.sm2 import default_ecc_table
     except ImportError as error:
-        install = "--force-reinstall gmssl"
-        raise unimportable("gmssl cannot be imported", install, error) from error
+        raise unimportable("gmssl cannot be imported", "--force-reinstall gmssl", error) from error
     return Curve(default_ecc_table)
 
 
@@ -76,15 +75,11 @@ def octets(point: Point) -> bytes:
 
 
 class PublicKey(Point):
-    """A public key: the coordinates x and y of a point of the curve.
+    """A public key: x and y of a point of the curve; others raise InvalidParameter."""
 
-    Raises:
-        InvalidParameter: x and y are not a point of the curve.
-    """
-
-    def __new__(cls, x: int, y: int) -> "PublicKey":
+    def __new__(cls, x: int, y: int, field: str = "sm2_public_key") -> "PublicKey":
         if not curve().contains(x, y):
-            raise invalid("sm2_public_key", "is not on the curve")
+            raise invalid(field, "is not on the curve")
         return super().__new__(cls, x, y)
 
     @classmethod
@@ -114,9 +109,10 @@ class PublicKey(Point):
         if parity:
             y = pow((x * x + sm2.a) * x + sm2.b, (sm2.p + 1) // 4, sm2.p)
             y = y if y % 2 == int(parity) % 2 else sm2.p - y
-        if not sm2.contains(x, y):
-            raise invalid(field, "is not on the curve")
-        return cls(x, y)
+        return cls(x, y, field)
+
+
+_parsed = lru_cache()(PublicKey.parse)
 
 
 def _hexadecimal(text: str) -> str:
@@ -189,8 +185,7 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
         raise invalid("text", "is blank, not a str or not valid Unicode")
     if public_key is None:
         public_key = _parsed(os.environ.get(VARIABLE, "").strip() or PUBLISHED_KEY, VARIABLE)
-    key = PublicKey.parse(public_key)
-    sealed = None
+    key, sealed = PublicKey.parse(public_key), None
     while sealed is None:
         nonce = 1 + secrets.randbelow(curve().n - 1)
         sealed = encrypt_bytes(text.encode("utf-8"), key, nonce)
@@ -199,12 +194,7 @@ def encrypt(text: str, public_key: Union[PublicKey, str, None] = None) -> Cipher
 
 def published_key() -> PublicKey:
     """Return the service's published key."""
-    return _parsed(PUBLISHED_KEY, "sm2_public_key")
-
-
-@lru_cache(maxsize=4)
-def _parsed(text: str, field: str) -> PublicKey:
-    return PublicKey.parse(text, field)
+    return _parsed(PUBLISHED_KEY)
 
 
 def encrypt_bytes(data: bytes, key: PublicKey, nonce: int) -> Optional[bytes]:

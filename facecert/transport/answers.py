@@ -5,6 +5,7 @@ dotted names those of 48054.
 """
 
 import re
+from contextlib import suppress
 from datetime import timezone
 from typing import Any, Dict, NamedTuple, Optional, Tuple, Type
 
@@ -48,53 +49,28 @@ SERVICE_CODES: Dict[int, str] = {
 #: Pattern of a dotted name -> (error, what it means and what to do).
 GATEWAY_CODES: Tuple[Tuple[str, Type[GatewayError], str], ...] = (
     ("Throttling.*", Throttled, "Too many calls a second for this account. Slow down."),
-    (
-        "MissingSecurityToken|IncompleteSignature.*",
-        SignatureError,
-        "The STS token was not sent, or the signature is incomplete. Set"
-        " ALIBABA_CLOUD_SECURITY_TOKEN, or pass (id, secret, token) as credentials.",
-    ),
-    (
-        r"InvalidSecurityToken\.Expired",
-        SignatureError,
-        "The STS token has expired. Fetch new credentials; a token in ALIBABA_CLOUD_SECURITY_TOKEN"
-        " is not refreshed.",
-    ),
-    (
-        "SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*",
-        SignatureError,
-        "AccessKey id, secret and STS token do not match, or are not active. Check the"
-        " credentials.",
-    ),
+    ("MissingSecurityToken|IncompleteSignature.*", SignatureError,
+     "The STS token was not sent, or the signature is incomplete. Set ALIBABA_CLOUD_SECURITY_TOKEN,"
+     " or pass (id, secret, token) as credentials."),
+    (r"InvalidSecurityToken\.Expired", SignatureError,
+     "The STS token has expired. Fetch new credentials; a token in ALIBABA_CLOUD_SECURITY_TOKEN is"
+     " not refreshed."),
+    ("SignatureDoesNotMatch|InvalidAccessKeyId.*|InvalidSecurityToken.*", SignatureError,
+     "AccessKey id, secret and STS token do not match, or are not active. Check the credentials."),
     (r"InvalidTimeStamp\.Expired", ClockSkew, "This machine's clock is off; have NTP set it."),
-    (
-        "Forbidden.*|NoPermission.*",
-        GatewayError,
-        "The RAM user or role may not call this. Attach the policy in the RAM console.",
-    ),
-    (
-        "Missing.*|Invalid.*|UnsupportedHTTPMethod.*",
-        GatewayError,
-        "The gateway found the request malformed. Check endpoint; if that is right, report it to"
-        " facecert.",
-    ),
-)
+    ("Forbidden.*|NoPermission.*", GatewayError,
+     "The RAM user or role may not call this. Attach the policy in the RAM console."),
+    ("Missing.*|Invalid.*|UnsupportedHTTPMethod.*", GatewayError,
+     "The gateway found the request malformed. Check endpoint; if that is right, report it to"
+     " facecert."),
+)  # fmt: skip
 
 #: Names after which the call may have been done, whatever the HTTP status.
 MAYBE_DONE = "SignatureNonceUsed|InternalError.*|UnknownError.*|ServiceUnavailable.*"
 
 
 def read(response: Response, private: Optional[Private] = None) -> Answer:
-    """Return the answer of a call that the service answered with Code 200.
-
-    Args:
-        private: texts that must not be shown.
-
-    Raises:
-        ServiceError: another number as Code.
-        GatewayError: a refusal by the gateway (or a subclass).
-        BadAnswer: neither; a proxy's page or a cut-off response.
-    """
+    """Return the answer of a call that the service answered with Code 200, or raise."""
     answer = Answer(response.body, private)
     code = answer.code
     if code is None:
@@ -102,26 +78,20 @@ def read(response: Response, private: Optional[Private] = None) -> Answer:
         evidence = {"http_status": response.status, "retry_after": _retry_after(response)}
         raise BadAnswer((text + " response that was cut off.") % response.status, evidence)
     # A longer number is no Code: it may be a document number.
-    if isinstance(code, int) and 200 <= response.status < 300 and abs(code) <= 999999:
-        if code == 200:
-            return answer
-        raise _service_error(code, answer)
-    raise _gateway_error(str(code), answer, response)
+    if not isinstance(code, int) or not 200 <= response.status < 300 or abs(code) > 999999:
+        raise _gateway_error(str(code), answer, response)
+    if code == 200:
+        return answer
+    text = SERVICE_CODES.get(code, "The service returned a Code that is not documented.")
+    outcome = REFUSED if code in SERVICE_CODES and code != 500 else UNKNOWN
+    raise ServiceError(text, code=code, request_id=answer.request_id, outcome=outcome,
+                       service_message=answer.message, retryable=code == 500)
 
 
 def skew_seconds(response: Response) -> Optional[float]:
     """Return how far this machine's clock is ahead of the Date header; None without one."""
     gateways_time = _http_date(response.date)
     return None if gateways_time is None else round(response.received_at - gateways_time)
-
-
-def _service_error(code: int, answer: Answer) -> ServiceError:
-    known = code in SERVICE_CODES and code != 500
-    return ServiceError(
-        SERVICE_CODES.get(code, "The service returned a Code that is not documented."),
-        code=code, request_id=answer.request_id, service_message=answer.message,
-        outcome=REFUSED if known else UNKNOWN, retryable=code == 500,
-    )  # fmt: skip
 
 
 def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertError:
@@ -139,13 +109,14 @@ def _gateway_error(code: str, answer: Answer, response: Response) -> FacecertErr
             if kind is ClockSkew:
                 evidence["skew_seconds"] = skew_seconds(response)
             return kind(meaning, evidence)
+    text = "The gateway refused the request."
     if response.status >= 500 or response.status == 408 or re.fullmatch(MAYBE_DONE, code):
         evidence.update(outcome=UNKNOWN, retryable=True)
-        return GatewayError("The gateway failed, or had received this request before.", evidence)
-    if response.status < 300:
+        text = "The gateway failed, or had received this request before."
+    elif response.status < 300:
         evidence.update(outcome=UNKNOWN)
-        return GatewayError("The response has a Code of no known kind.", evidence)
-    return GatewayError("The gateway refused the request.", evidence)
+        text = "The response has a Code of no known kind."
+    return GatewayError(text, evidence)
 
 
 def _retry_after(response: Response) -> Optional[float]:
@@ -159,8 +130,7 @@ def _retry_after(response: Response) -> Optional[float]:
 def _http_date(text: Optional[str]) -> Optional[float]:
     from email.utils import parsedate_to_datetime
 
-    try:
+    with suppress(TypeError, ValueError, IndexError, OverflowError):
         moment = parsedate_to_datetime(text or "")
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
+    return None

@@ -10,6 +10,7 @@ import re
 import socket
 import ssl
 import time
+from contextlib import suppress
 from typing import Optional, Tuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
@@ -29,12 +30,10 @@ def tls_context() -> ssl.SSLContext:
     try:
         folder = bundle if bundle and os.path.isdir(bundle) else None
         context = ssl.create_default_context(cafile=None if folder else bundle, capath=folder)
-        if not bundle:
-            try:
+        with suppress(ImportError):  # the system's store remains
+            if not bundle:
                 import certifi
-            except ImportError:
-                pass  # the system's store remains
-            else:
+
                 context.load_verify_locations(cafile=certifi.where())
     except OSError as error:
         not_pem = isinstance(error, ssl.SSLError) and "it holds no certificate in PEM form"
@@ -77,7 +76,7 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
     url = check_form(proxies.get(parts.scheme) or proxies.get("all") or "", variable)
     if not url:
         return None
-    try:
+    with suppress(ValueError):  # whose message quotes the password
         proxy = urlsplit(url if "://" in url else "http://" + url)
         port = 80 if proxy.port is None else proxy.port
         login = ""
@@ -89,8 +88,6 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
         behind = proxy.path.strip("/") or proxy.query or proxy.fragment
         if proxy.scheme == "http" and proxy.hostname and port and not behind:
             return proxy.hostname, port, login
-    except ValueError:
-        pass  # not chained, because its message quotes the password
     rule = "must be http://[user:password@]host:port, not SOCKS; write # in a password as %23"
     raise invalid(variable, rule)
 
@@ -98,9 +95,7 @@ def _proxy(endpoint: str) -> Optional[Tuple[str, int, str]]:
 def open_socket(endpoint: str, context: Optional[ssl.SSLContext], timeout: float) -> socket.socket:
     """Return a connected socket, through the environment's proxy, with TLS if there is a context.
 
-    Raises:
-        OSError: no connection was made within ``timeout`` seconds.
-        ValueError: the host's name is malformed, or (Python 3.6) not the certificate's.
+    A host name that is malformed, or (Python 3.6) not the certificate's, raises ValueError.
     """
     deadline = time.monotonic() + timeout
     parts = urlsplit(endpoint)
@@ -131,12 +126,11 @@ def _dial(host: str, port: int, deadline: float) -> socket.socket:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.connect(address)
             return connection
-        except OSError as error:
+        except BaseException as error:
             connection.close()
+            if not isinstance(error, OSError):
+                raise
             failure = error
-        except BaseException:
-            connection.close()
-            raise
     raise failure or OSError("the name has no address")
 
 

@@ -13,17 +13,15 @@ import os
 import re
 import threading
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Iterator, Optional, Set
 
 from ..errors import CredentialsError, FacecertError, InvalidParameter, unimportable
 from ..redact import Private, empty_frames
 from ..settings import check_form
 
-ID, SECRET, TOKEN = (
-    "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
-    "ALIBABA_CLOUD_SECURITY_TOKEN",
-)  # fmt: skip
+ID, SECRET = "ALIBABA_CLOUD_ACCESS_KEY_ID", "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+TOKEN = "ALIBABA_CLOUD_SECURITY_TOKEN"
 
 #: Loggers of the package and of its HTTP client that quote signed STS requests and their tokens.
 _QUOTING_LOGGERS = (
@@ -87,16 +85,14 @@ class Credentials:
 
     def __init__(self, source: Any = None) -> None:
         self._chain = source is None
-        fixed = isinstance(source, (tuple, list)) and len(source) in (2, 3)
-        self._fixed = Snapshot(*source) if fixed else None
-        self._read = None if fixed or source is None else _reader(source)
+        self._read = None if self._chain else _reader(source)
 
     def __repr__(self) -> str:
         return "<Credentials>"
 
     def snapshot(self) -> Snapshot:
         """Return the credentials that sign the next attempt, or raise CredentialsError."""
-        snapshot = _from_environment() if self._chain else self._fixed
+        snapshot = _from_environment() if self._chain else None
         if snapshot is not None:
             return snapshot
         try:
@@ -208,7 +204,13 @@ def _printable(value: Any, what: str) -> str:
 
 def _reader(source: Any) -> Callable[[], Snapshot]:
     """Return the function that reads a source anew."""
-    if _returns_whole(source):
+    if isinstance(source, (tuple, list)) and len(source) in (2, 3):
+        fixed = Snapshot(*source)
+        return lambda: fixed
+    import inspect
+
+    with suppress(AttributeError, TypeError, ValueError):
+        inspect.signature(source.get_credential).bind()
         return lambda: _whole(source.get_credential())
     if hasattr(source, "get_access_key_secret"):
         return lambda: _piecewise(source)
@@ -221,23 +223,10 @@ def _reader(source: Any) -> Callable[[], Snapshot]:
     )
 
 
-def _returns_whole(source: Any) -> bool:
-    import inspect
-
-    try:
-        inspect.signature(source.get_credential).bind()
-    except (AttributeError, TypeError, ValueError):
-        return False
-    return True
-
-
 def _whole(credential: Any) -> Snapshot:
-    return Snapshot(
-        credential.access_key_id,
-        credential.access_key_secret,
-        getattr(credential, "security_token", None),
-        getattr(credential, "provider_name", None) or getattr(credential, "type", None),
-    )
+    source = getattr(credential, "provider_name", None) or getattr(credential, "type", None)
+    token = getattr(credential, "security_token", None)
+    return Snapshot(credential.access_key_id, credential.access_key_secret, token, source)
 
 
 def _piecewise(source: Any) -> Snapshot:

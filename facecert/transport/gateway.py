@@ -92,10 +92,8 @@ class Gateway:
                 _log.debug("%s failed: %s", repr(parameters), str(error))
                 raise
 
-        return retry.call(
-            attempt, repeatable=parameters.repeatable, attempts=self._attempts,
-            sleep=self._sleep, jitter=self._jitter,
-        )  # fmt: skip
+        return retry.call(attempt, repeatable=parameters.repeatable, attempts=self._attempts,
+                          sleep=self._sleep, jitter=self._jitter)
 
     @guarded
     def _send(self, parameters: ServiceParameters) -> Tuple[Any, datetime]:

@@ -1,7 +1,7 @@
 """One POST to one endpoint, which tells apart what was not sent from what may have been done.
 
-Built on ``http.client`` and ``ssl``; nothing private of them is overridden. ``socket`` and ``ssl``
-are looked up at each call, because gevent or eventlet may replace their classes at any time.
+Built on ``http.client`` and ``ssl``; nothing private of them is overridden. ``connect`` says why
+``socket`` and ``ssl`` are looked up at each call.
 """
 
 import io
@@ -10,6 +10,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from contextlib import suppress
 from http.client import HTTPException, HTTPResponse
 from typing import Any, Deque, Optional, Tuple
 from urllib.parse import urlsplit
@@ -26,11 +27,8 @@ LONGEST_RESPONSE = 1024 * 1024
 #: Seconds. The peer may close an older connection just when a request is sent on it.
 LONGEST_IDLE = 10.0
 
-
-class Form(Hidden):
-    """The body of one request, as bytes, which no repr shows."""
-
-    __slots__ = ()
+#: The body of one request, as bytes.
+Form = Hidden
 
 
 class Http:
@@ -46,25 +44,15 @@ class Http:
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         self._kept: Optional[_Kept] = None
-        lines = (
-            "POST / HTTP/1.1",
-            "Host: %s" % urlsplit(endpoint).netloc,
-            "Content-Type: application/x-www-form-urlencoded",
-            "Accept: application/json",
-            "Accept-Encoding: identity",
-            "User-Agent: facecert/%s" % __version__,
-            "Content-Length: ",
-        )
-        self._head = "\r\n".join(lines)
+        self._host = urlsplit(endpoint).netloc
+        self._head = (
+            "POST / HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            "Accept: application/json\r\nAccept-Encoding: identity\r\nUser-Agent: facecert/%s\r\n"
+            "Content-Length: "
+        ) % (self._host, __version__)
 
     def post(self, form: Form) -> Response:
-        """Send a form once and return the response, whatever its status.
-
-        Raises:
-            ConnectionFailed, InvalidParameter, DependencyError: nothing was sent.
-            NoAnswer: the request was sent, or a part of it, and no complete response came.
-            BadAnswer: the response is too large, or compressed.
-        """
+        """Send a form once and return the response, whatever its status."""
         connection, in_step = None, False
         cause: Optional[BaseException] = None
         state = self._state()
@@ -79,8 +67,7 @@ class Http:
             text = "The response has more than %d bytes; this is not the service."
             failure: FacecertError = BadAnswer(text % LONGEST_RESPONSE)
         except (HTTPException, OSError, ValueError, RecursionError) as error:
-            begun = connection is not None and connection.begun
-            failure, cause = self._failure(error, begun)
+            failure, cause = self._failure(error, connection is not None and connection.begun)
         finally:
             if connection is not None and in_step and state is self._state():
                 state.keep(connection)
@@ -111,20 +98,20 @@ class Http:
 
     def _failure(self, error: BaseException, begun: bool) -> Tuple[FacecertError, BaseException]:
         """Return the error to raise, and a cause for it that may be shown."""
-        host = urlsplit(self._endpoint).netloc
         if begun:
             # Messages of http.client may contain the response, which may echo the request.
             cause = error if isinstance(error, OSError) else HTTPException(type(error).__name__)
             text = "The request was sent to %s and no complete response came: %s. The call may have"
-            return NoAnswer((text + " been done.") % (host, cause)), cause
+            return NoAnswer((text + " been done.") % (self._host, cause)), cause
         if isinstance(error, RecursionError):
             text = "gevent or eventlet replaced ssl's classes after ssl was used. Patch before any"
             return DependencyError(text + " import, at the start of the program."), error
         advice = "the network, DNS, HTTPS_PROXY and the endpoint"
         if is_about_tls(error):
             advice = "ALIBABA_CLOUD_CA_BUNDLE and whether something intercepts TLS"
+        words = (self._host, str(error) or type(error).__name__, advice)
         text = "No connection to %s: %s. Nothing was sent. Check %s."
-        return ConnectionFailed(text % (host, str(error) or type(error).__name__, advice)), error
+        return ConnectionFailed(text % words), error
 
 
 class _TooLong(Exception):
@@ -146,32 +133,27 @@ class _Kept:
 
     def take(self) -> Optional["_Connection"]:
         """Return a connection that may be used again, or None."""
-        try:
+        with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
                 if not connection.is_old() and connection.is_quiet():
                     return connection
                 connection.close()
-        except IndexError:
-            return None
+        return None
 
     def keep(self, connection: "_Connection") -> None:
         """Let the next call use a connection, and close those that are idle for too long."""
         connection.idle_since = time.monotonic()
         self._idle.append(connection)
-        try:
+        with suppress(IndexError):  # other threads may take them meanwhile
             while self._idle[0].is_old():
                 self._idle.popleft().close()
-        except IndexError:
-            pass  # other threads took them meanwhile
 
     def close(self) -> None:
         """Close the idle connections."""
-        try:
+        with suppress(IndexError):
             while True:
                 self._idle.pop().close()
-        except IndexError:
-            pass  # all are closed
 
 
 class _Connection:
@@ -236,10 +218,8 @@ class _Connection:
             self._socket.settimeout(0)
             self._socket.recv(1)  # TLS handles what is no data, such as session tickets, in here
             return False
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return True
-        except OSError:
-            return False
+        except OSError as error:
+            return isinstance(error, (BlockingIOError, ssl.SSLWantReadError))
 
     def close(self) -> None:
         """Close the connection."""
