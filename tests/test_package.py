@@ -201,37 +201,6 @@ def test_examples_run(example):
     assert {"quickstart": "Passed: True", "ops_reconcile": "total: 1"}[example.stem] in output
 
 
-def readme():
-    return (ROOT / "README.rst").read_text(encoding="utf-8")
-
-
-def test_the_readme_names_every_error_and_every_setting():
-    from facecert.settings import VARIABLES
-
-    for name in facecert.__all__:
-        if name.endswith("Error") or inspect.isclass(getattr(facecert, name)) and issubclass(
-            getattr(facecert, name), facecert.FacecertError
-        ):
-            assert "``%s``" % name in readme(), name
-    for variable in VARIABLES:
-        assert "``%s``" % variable in readme(), variable
-
-
-def test_the_readmes_python_runs(sandbox, monkeypatch):
-    blocks = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", readme())
-    assert len(blocks) >= 3
-    ran = 0
-    for block in blocks:
-        code = re.sub("^    ", "", block, flags=re.M)
-        compile(code, "README.rst", "exec")
-        if "# runs in the tests" in code:
-            names = {"name": "张三", "number": "330103199001011230", "sandbox": sandbox}
-            exec(code, names)
-            ran += 1
-    assert ran >= 1
-    assert sandbox.requests
-
-
 def test_every_type_is_exported_and_typed():
     assert pathlib.Path(facecert.__file__).with_name("py.typed").exists()
 
