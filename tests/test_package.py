@@ -204,25 +204,6 @@ def test_examples_run(name, printed):
     assert printed in output
 
 
-def readme():
-    return (ROOT / "README.rst").read_text(encoding="utf-8")
-
-
-def test_the_readmes_python_runs(sandbox, monkeypatch):
-    blocks = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", readme())
-    assert len(blocks) >= 3
-    ran = 0
-    for block in blocks:
-        code = re.sub("^    ", "", block, flags=re.M)
-        compile(code, "README.rst", "exec")
-        if "# runs in the tests" in code:
-            names = {"name": "张三", "number": "330103199001011230", "sandbox": sandbox}
-            exec(code, names)
-            ran += 1
-    assert ran >= 1
-    assert sandbox.requests
-
-
 def test_every_type_is_exported_and_typed():
     assert pathlib.Path(facecert.__file__).with_name("py.typed").exists()
 

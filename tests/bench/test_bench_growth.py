@@ -102,7 +102,7 @@ def test_it_measures_and_it_is_drawn(tmp_path):
     check_picture(drawn.read_text("utf-8"), result)
 
 
-def test_the_picture_in_the_readme_is_that_of_the_figures_beside_it(picture):
+def test_the_picture_in_tests_readme_is_that_of_the_figures_beside_it(picture):
     result = read_json(BENCH / "growth.json")
     check_figures(result, [10, 100, 1000, 10000, 100000])
     for figures in result["memory"].values():
@@ -110,8 +110,8 @@ def test_the_picture_in_the_readme_is_that_of_the_figures_beside_it(picture):
     drawn = (BENCH / "growth.svg").read_text("utf-8")
     assert drawn == picture.draw(result)
     check_picture(drawn, result)
-    readme = (ROOT / "README.rst").read_text("utf-8")
-    assert re.search(r"^\.\. image:: tests/bench/growth\.svg\n +:alt: \S", readme, re.M)
+    page = (ROOT / "tests" / "README.rst").read_text("utf-8")
+    assert re.search(r"^\.\. image:: bench/growth\.svg\n +:alt: \S", page, re.M)
 
 
 @pytest.mark.parametrize("k", [0, 1, 1.5])
