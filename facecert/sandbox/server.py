@@ -55,7 +55,7 @@ class Sandbox:
         self.scene_id = scene_id
         self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
-        self._exchange = Exchange(self._gate, self._service, clock, data_as_text)
+        self._exchange = Exchange(self._gate, self._service, data_as_text)
         self._caller = Caller()
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries
