@@ -22,12 +22,9 @@ _AROUND = _BLANK + "\x00\x85\xa0\xad\u3000\ufeff='\"`,;" + "".join(map(chr, rang
 
 
 class FileId(NamedTuple):
-    """One id as the file has it, well-formed or not.
+    """One id as the file has it, well-formed or not; ``""`` where the line has none.
 
-    Attributes:
-        certify_id: a text; ``""`` where the line has none.
-        scene_id: from a column of that name, or None.
-        line: the number of its line, from 1.
+    ``scene_id`` is from a column of that name, or None. ``line`` counts from 1.
     """
 
     certify_id: str

@@ -50,12 +50,7 @@ class Ledger(BaseLedger):
         return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
-        """Make the row durable, and count the init.
-
-        Raises:
-            InvalidParameter: the number has a row that is not ``refused``.
-            BudgetSpent: ``per_day`` inits were counted today.
-        """
+        """Make the row durable, and count the init. InvalidParameter: it was sent before."""
         fresh = {
             "scene_id": scene_id, "state": SENT, "request_id": None, "code": None,
             "sent_at": sent_at, "expires_at": sent_at + LIFETIME,
