@@ -127,10 +127,10 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
     def __next__(self) -> BatchItem:
         try:
             return self._next()
-        except BaseException as error:
-            if not isinstance(error, StopIteration):
-                # After Ctrl-C or a timeout, the count of the items under way may be wrong.
-                self.stop()
+        except StopIteration:
+            raise
+        except BaseException:
+            self.stop()  # After Ctrl-C or a timeout, the count of the items may be wrong.
             raise
 
     def stop(self) -> None:
@@ -173,7 +173,8 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
                 raise StopIteration if failure is None else failure
             self._out -= 1
             if isinstance(found, BatchItem):
-                return self._judged(found)
+                self._judge(found)
+                return found
             if not (self.stopped and isinstance(found, Stopped)):
                 self._failure = found
                 self.stop()
@@ -195,7 +196,7 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         finally:
             self.reading = False
 
-    def _judged(self, item: BatchItem) -> BatchItem:
+    def _judge(self, item: BatchItem) -> None:
         """Stop the batch after too many hopeless errors in a row."""
         if is_hopeless(item.error):
             self._hopeless = item.error
@@ -206,7 +207,6 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         elif item.certify_id:
             self._in_a_row = 0
             self._any_hope = True
-        return item
 
 
 def _join(threads: Iterable[threading.Thread]) -> None:

@@ -45,6 +45,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._url = Hidden(_read_url(url))
+        self.backend = self._url.value.get_backend_name()
         _make_engine(self._url.value)  # without a connection; a driver may be missing
         self._engines: Dict[Any, Engine] = {}
 
@@ -80,9 +81,7 @@ class Database:
         """
         inserted = [rows] if rows else []
         try:
-            return self.change(
-                lambda connection: int(connection.execute(statement, *inserted).rowcount)
-            )
+            return self.change(lambda it: int(it.execute(statement, *inserted).rowcount))
         except LedgerError as error:
             if is_duplicate(error):
                 return 0
@@ -96,7 +95,7 @@ class Database:
         """
         def transaction(connection: Connection) -> T:
             begun = connection.begin()
-            if _is_sqlite(self._url.value):
+            if self.backend == "sqlite":
                 # Otherwise SQLite locks the file only when ``work`` has read what it will change.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             result = work(connection)
@@ -144,8 +143,7 @@ class Database:
         connection: Optional[Connection] = None
         try:
             try:
-                is_sqlite = _is_sqlite(self._url.value)
-                if is_sqlite and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
+                if self.backend == "sqlite" and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
                     reason = "other threads used SQLite for %s seconds" % LONGEST_LOCK
                     raise _ledger_error(verb, reason)
                 connection = self._engine().connect()
@@ -278,11 +276,10 @@ def _make_engine(url: URL) -> Engine:
     try:
         return create_engine(url.set(query=query), **options)
     except (ImportError, exc.NoSuchModuleError) as error:
-        raise DependencyError(
-            "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
-            " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or mysql+pymysql://"
-            " (python -m pip install PyMySQL)." % error
-        ) from error
+        words = "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
+        words += " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or"
+        words += " mysql+pymysql:// (python -m pip install PyMySQL)."
+        raise DependencyError(words % error) from error
 
 
 def _create_tables(engine: Engine) -> None:

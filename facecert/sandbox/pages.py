@@ -76,16 +76,13 @@ def create_application(
 
     @app.route("/faults", methods=["POST"])
     def order_faults() -> Any:
-        fault = request.form.get("fault", "")
+        form, fault = request.form, request.form.get("fault", "")
+        times, seconds = form.get("times", 1, int), form.get("seconds", 2.0, float)
         try:
             if fault == "none":
                 sandbox.heal()
             else:
-                sandbox.fail(
-                    fault, times=request.form.get("times", 1, int),
-                    on=request.form.get("on") or None,
-                    seconds=request.form.get("seconds", 2.0, float)
-                )
+                sandbox.fail(fault, times=times, on=form.get("on") or None, seconds=seconds)
         except ValueError as error:
             return Response(str(error) + "\n", 400, content_type="text/plain; charset=utf-8")
         return redirect("/", 303)
