@@ -17,6 +17,7 @@ from ..errors import InvalidParameter, LedgerError, ServiceError, SignatureError
 from ..params import check_certify_id, check_scene_id
 from ..redact import empty_frames
 from ..results import QueryResult
+from ..settings import check_whole
 from ..transport.retry import Stopped
 from .rate import LOOK, Rate
 
@@ -71,8 +72,7 @@ def query_many(
     rate = Rate(qps) if rate is None else copy.copy(rate)
     if threads is None:
         threads = min(64, math.ceil(rate.qps))
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
-        raise invalid("threads", "must be a whole number from 1 to 256")
+    check_whole(threads, "threads", 256)
     if scene_id is not None:
         check_scene_id(scene_id)
     if isinstance(ids, (str, bytes)):

@@ -21,10 +21,7 @@ try:
 except ImportError:  # not POSIX: a second run is not noticed
     fcntl = None  # type: ignore[assignment]
 
-FIELDS = (
-    "certify_id", "passed", "error", "code", "message", "request_id", "retryable", "asked_at",
-    "line",
-)
+FIELDS = "certify_id passed error code message request_id retryable asked_at line".split()
 
 #: Bytes; a line of results has a few hundred.
 _LONGEST_LINE = 64 * 1024

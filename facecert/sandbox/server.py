@@ -44,8 +44,7 @@ class Sandbox:
     ) -> None:
         try:
             # Imported here, so that the error below says how Flask is installed.
-            from .listener import Listener
-            from .pages import create_application
+            from .listener import Listener, create_application
         except ImportError as error:
             raise unimportable("The sandbox needs Flask", "flask", error) from error
         if person not in (None,) + tuple(ACTS) or not 0 <= after <= LIFETIME:
