@@ -114,7 +114,6 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
         #: for each thread: the next one is ready when the thread has finished one.
         self._out, self._most_out = 0, 2 * threads
-        self._at_end = False
         #: True while the next id is being read.
         self.reading = False
         #: True after ``stop()``, Ctrl-C, or an error that ended the batch.
@@ -122,7 +121,7 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         self._failure: Optional[BaseException] = None
         self._hopeless: Optional[FacecertError] = None
         self._in_a_row = 0
-        self._any_hope = False
+        self._at_end = self._any_hope = False
 
     def __next__(self) -> BatchItem:
         try:

@@ -103,8 +103,7 @@ class SharedRate(Rate):
             return self._connection().eval(script, len(keys), *keys, *arguments)
         except redis.RedisError as error:
             place = self._url.value.rpartition("@")[2].partition("?")[0]
-            words = "The Redis of the shared rate, %s, cannot be used (%s). Nothing was sent. Start"
-            words += " Redis, or correct the URL."
+            words = "Redis at %s failed: %s. Nothing was sent. Start Redis, or correct the URL."
             raise ConnectionFailed(words % (place, type(error).__name__)) from error
 
     def _connection(self) -> Any:

@@ -129,7 +129,7 @@ class FaceCert:
         if claim.passed and not answer.passed:
             # "F" may mean "not yet", so it must not become final here.
             return _answer("not known yet", 503)
-        app = _app()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
         if not verified.has_receivers_for(app):
             _log.error("A callback came, but no receiver is connected to the signal verified.")
             return _answer("no receiver", 503)
@@ -155,7 +155,7 @@ class FaceCert:
             LedgerError: the ledger could not be read.
             RuntimeError: no receiver is connected, so nothing was done.
         """
-        app, client = _app(), self.client
+        app, client = current_app._get_current_object(), self.client  # type: ignore[attr-defined]
         ledger: Any = client.ledger
         if ledger is None:
             raise invalid("FACECERT_LEDGER", "is missing: it holds what is to be settled")
@@ -234,10 +234,6 @@ def _tell(app: Flask, ledger: Any, entry: Any, answer: Optional[QueryResult] = N
         answer = QueryResult(passed=passed, certify_id=entry.certify_id)
     verified.send(app, outer_order_no=entry.outer_order_no, answer=answer)
     ledger.keep_told(entry.outer_order_no, entry.state)
-
-
-def _app() -> Flask:
-    return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
 
 
 def _state() -> _State:

@@ -62,9 +62,8 @@ class Listener:
             if self.tls is not None:
                 # Each connection makes its handshake at the first read, in its own thread, because
                 # a slow handshake must not block the other connections.
-                server.socket = self.tls.wrap_socket(
-                    server.socket, server_side=True, do_handshake_on_connect=False
-                )
+                options: Any = {"server_side": True, "do_handshake_on_connect": False}
+                server.socket = self.tls.wrap_socket(server.socket, **options)
             threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
 
     def close(self) -> None:

@@ -214,9 +214,8 @@ class Exchange:
             finally:
                 if not looks_real(parameters.get("AccessKeyId", "")):
                     self.requests.append(request._replace(fault=fault.name or None))
-            code, message, data = fault.instead(parameters) or self._service.execute(
-                parameters.get("Service", ""), parameters.get("ServiceParameters", "")
-            )
+            order = [parameters.get(name, "") for name in ("Service", "ServiceParameters")]
+            code, message, data = fault.instead(parameters) or self._service.execute(*order)
         except Refusal as refusal:
             envelope.update(HostId=HOST_ID, Code=refusal.code, Message=refusal.message)
             return _response(refusal.status, as_xml, envelope)

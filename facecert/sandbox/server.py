@@ -55,6 +55,8 @@ class Sandbox:
         self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
         self._exchange = Exchange(self._gate, self._service, data_as_text)
+        #: Every call since the start or the last reset, refused calls too.
+        self.requests: List[ReceivedRequest] = self._exchange.requests
         self._caller = Caller()
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries
@@ -97,11 +99,6 @@ class Sandbox:
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
         }
-
-    @property
-    def requests(self) -> List[ReceivedRequest]:
-        """Every call since the start or the last reset, refused calls too."""
-        return self._exchange.requests
 
     def start(self) -> "Sandbox":
         """Listen; calls can be made as soon as this returns."""
@@ -212,7 +209,7 @@ class Sandbox:
         self._cancel(*self._timers)
         self._service.reset()
         self._gate.forget_nonces()
-        self._exchange.requests.clear()
+        self.requests.clear()
         self.callbacks.clear()
 
     def _later(self, name: str, seconds: float, function: Callable[..., Any], *args: Any) -> None:
