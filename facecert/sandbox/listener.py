@@ -155,14 +155,11 @@ class _Handler(WSGIRequestHandler):
 STATES = {PENDING: "待认证", PASSED: "已通过", FAILED: "未通过", GIVEN_UP: "已放弃", EXPIRED: "已过期"}
 
 
-def create_application(
-    sandbox: Any, exchange: Exchange, service: Service, clock: Callable[[], float]
-) -> Flask:
+def create_application(sandbox: Any, exchange: Exchange, service: Service) -> Flask:
     """Return the WSGI application of a ``Sandbox`` (Any, because that module imports this one)."""
     # Never used. Without an instance_path Flask 0.12 looks for one and fails below pytest's hook.
     app = Flask(__name__, instance_path="/")
-    names = {"FAULTS": FAULTS, "STATES": STATES, "sandbox": sandbox, "state": service.state}
-    app.jinja_env.globals.update(names)
+    app.jinja_env.globals.update(FAULTS=FAULTS, STATES=STATES, sandbox=sandbox, state=service.state)
     app.jinja_env.filters["hhmmss"] = lambda at: time.strftime("%H:%M:%S", time.gmtime(at))
 
     @app.before_request
@@ -206,7 +203,7 @@ def create_application(
                 abort(400)
             service.act(verification.certify_id, act)
         elif done or not sandbox.wait_for_person(verification.certify_id):
-            minutes = max(0, int((verification.expires_at - clock() + 59) // 60))
+            minutes = max(0, int((verification.expires_at - service.clock() + 59) // 60))
             return render_template("verify.html", it=verification, minutes=minutes, done=done)
         # The platform's callback mostly arrives before the person does.
         sandbox.wait_for_callbacks(0.5)

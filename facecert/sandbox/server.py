@@ -67,7 +67,7 @@ class Sandbox:
             self._service.opened = lambda it: self._later(
                 it.certify_id, after, self._service.act, it.certify_id, person
             )
-        application = create_application(self, self._exchange, self._service, clock)
+        application = create_application(self, self._exchange, self._service)
         self._listener = Listener(application, port, clock, ssl_context)
         self._lock = threading.RLock()
         self.allow(access_key_id, access_key_secret)

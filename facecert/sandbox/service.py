@@ -106,7 +106,7 @@ class Service:
         #: Called with every new verification, and with every one after its submission.
         self.opened: Callable[[Verification], None] = lambda verification: None
         self.submitted: Callable[[Verification], None] = lambda verification: None
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._verifications: Dict[str, Verification] = {}
         self._order_numbers: Set[str] = set()
@@ -145,7 +145,7 @@ class Service:
 
     def state(self, verification: Verification) -> str:
         """Return a verification's state now, which is ``EXPIRED`` after 30 open minutes."""
-        late = verification.open and self._clock() >= verification.expires_at
+        late = verification.open and self.clock() >= verification.expires_at
         return EXPIRED if late else verification.state
 
     def find(self, certify_id: str) -> Optional[Verification]:
@@ -177,7 +177,7 @@ class Service:
             if fields["outerOrderNo"] in self._order_numbers:
                 return _not_valid("outerOrderNo")
             self._order_numbers.add(fields["outerOrderNo"])
-            verification = Verification(fields, self.certify_url_base, self._clock())
+            verification = Verification(fields, self.certify_url_base, self.clock())
             self._verifications[verification.certify_id] = verification
         self.opened(verification)
         data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
