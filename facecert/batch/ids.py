@@ -22,12 +22,9 @@ _AROUND = _BLANK + "\x00\x85\xa0\xad\u3000\ufeff='\"`,;" + "".join(map(chr, rang
 
 
 class FileId(NamedTuple):
-    """One id as the file has it, well-formed or not.
+    """One id as the file has it, well-formed or not; ``""`` where the line has none.
 
-    Attributes:
-        certify_id: a text; ``""`` where the line has none.
-        scene_id: from a column of that name, or None.
-        line: the number of its line, from 1.
+    ``scene_id`` is from a column of that name, or None. ``line`` counts from 1.
     """
 
     certify_id: str
@@ -70,7 +67,12 @@ def _ids(path: str, kind: Optional[str], column: str) -> Iterator[FileId]:
     def read() -> Iterator[str]:
         nonlocal number
         for number, text in enumerate(stream, 1):
-            yield _without_bom(text) if number == 1 else text
+            if number == 1:
+                if text.startswith(("\xff\xfe", "\xfe\xff")) or "\x00" in text:
+                    rule = "must be text, not in UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8)."
+                    raise invalid("ids", rule)
+                text = re.sub("^(\xef\xbb\xbf)+", "", text)  # an export of an export has two
+            yield text
 
     def file_id(cells: Mapping[str, Any], line: int) -> FileId:
         return FileId(_bare(cells.get(column)), _bare(cells.get("sceneid")) or None, line)
@@ -103,11 +105,9 @@ def _ids(path: str, kind: Optional[str], column: str) -> Iterator[FileId]:
             for text in filter(_counts, lines):
                 yield file_id({column: text}, number)
     except csv.Error:
-        words = (
-            "Line %d of the file of ids cannot be read as CSV: a quotation mark is not closed, or a"
-            " cell is longer than %d characters." % (number, csv.field_size_limit())
-        )
-        raise InvalidParameter(words, field="ids") from None
+        words = "Line %d of the file of ids cannot be read as CSV: a quotation mark is not closed,"
+        words += " or a cell is longer than %d characters."
+        raise InvalidParameter(words % (number, csv.field_size_limit()), field="ids") from None
     finally:
         if path == "-":
             stream.detach()  # closing it would close the standard input
@@ -122,13 +122,6 @@ def _opened(path: str) -> io.TextIOWrapper:
     if sys.stdin is None:  # the parent process closed it
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return io.TextIOWrapper(sys.stdin.buffer, encoding="latin-1", newline="")
-
-
-def _without_bom(first: str) -> str:
-    if first.startswith(("\xff\xfe", "\xfe\xff")) or "\x00" in first:
-        words = "must be a text file, not in UTF-16. Save it as UTF-8 (in Excel: CSV UTF-8)."
-        raise invalid("ids", words)
-    return re.sub("^(\xef\xbb\xbf)+", "", first)  # an export of an export has two
 
 
 def _counts(text: str) -> bool:

@@ -17,6 +17,7 @@ from ..errors import InvalidParameter, LedgerError, ServiceError, SignatureError
 from ..params import check_certify_id, check_scene_id
 from ..redact import empty_frames
 from ..results import QueryResult
+from ..settings import check_whole
 from ..transport.retry import Stopped
 from .rate import LOOK, Rate
 
@@ -71,8 +72,7 @@ def query_many(
     rate = Rate(qps) if rate is None else copy.copy(rate)
     if threads is None:
         threads = min(64, math.ceil(rate.qps))
-    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
-        raise invalid("threads", "must be a whole number from 1 to 256")
+    check_whole(threads, "threads", 256)
     if scene_id is not None:
         check_scene_id(scene_id)
     if isinstance(ids, (str, bytes)):
@@ -114,7 +114,6 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         #: Ids that were submitted and whose items were not yet taken from the queue. At most two
         #: for each thread: the next one is ready when the thread has finished one.
         self._out, self._most_out = 0, 2 * threads
-        self._at_end = False
         #: True while the next id is being read.
         self.reading = False
         #: True after ``stop()``, Ctrl-C, or an error that ended the batch.
@@ -122,15 +121,15 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         self._failure: Optional[BaseException] = None
         self._hopeless: Optional[FacecertError] = None
         self._in_a_row = 0
-        self._any_hope = False
+        self._at_end = self._any_hope = False
 
     def __next__(self) -> BatchItem:
         try:
             return self._next()
-        except BaseException as error:
-            if not isinstance(error, StopIteration):
-                # After Ctrl-C or a timeout, the count of the items under way may be wrong.
-                self.stop()
+        except StopIteration:
+            raise
+        except BaseException:
+            self.stop()  # After Ctrl-C or a timeout, the count of the items may be wrong.
             raise
 
     def stop(self) -> None:
@@ -173,7 +172,8 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
                 raise StopIteration if failure is None else failure
             self._out -= 1
             if isinstance(found, BatchItem):
-                return self._judged(found)
+                self._judge(found)
+                return found
             if not (self.stopped and isinstance(found, Stopped)):
                 self._failure = found
                 self.stop()
@@ -195,7 +195,7 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         finally:
             self.reading = False
 
-    def _judged(self, item: BatchItem) -> BatchItem:
+    def _judge(self, item: BatchItem) -> None:
         """Stop the batch after too many hopeless errors in a row."""
         if is_hopeless(item.error):
             self._hopeless = item.error
@@ -206,7 +206,6 @@ class Batch(Iterator[BatchItem], ContextManager["Batch"]):
         elif item.certify_id:
             self._in_a_row = 0
             self._any_hope = True
-        return item
 
 
 def _join(threads: Iterable[threading.Thread]) -> None:

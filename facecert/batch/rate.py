@@ -38,15 +38,11 @@ class Rate(Pace):
         self.qps = qps
         self._clock = clock
         self._sleep = sleep
-        self._stopped = False
+        #: True after ``stop()``.
+        self.stopped = False
         # In dicts, because a copy of a rate counts with it, and is stopped by itself.
         self._next = {"turn": -math.inf}
         self._locks: Dict[Any, Any] = {}
-
-    @property
-    def stopped(self) -> bool:
-        """True after ``stop()``."""
-        return self._stopped
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -91,4 +87,4 @@ class Rate(Pace):
 
         Only sets a flag that waiting threads read every 0.1 seconds: a signal handler may call it.
         """
-        self._stopped = True
+        self.stopped = True

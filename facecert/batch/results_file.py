@@ -21,14 +21,10 @@ try:
 except ImportError:  # not POSIX: a second run is not noticed
     fcntl = None  # type: ignore[assignment]
 
-FIELDS = (
-    "certify_id", "passed", "error", "code", "message", "request_id", "retryable", "asked_at",
-    "line",
-)
+FIELDS = "certify_id passed error code message request_id retryable asked_at line".split()
 
 #: Bytes; a line of results has a few hundred.
 _LONGEST_LINE = 64 * 1024
-
 
 #: What begins a formula of a spreadsheet, at the start of a cell or behind a semicolon, because
 #: some spreadsheets separate the cells there.
@@ -50,11 +46,9 @@ def csv_line(values: Iterable[Any]) -> str:
 class ResultsFile(ContextManager["ResultsFile"]):
     """A file of results; a context manager that closes it. For one thread.
 
-    JSONL, or CSV with a header, in UTF-8; mode 0600. A line's fields: ``certify_id`` (null for a
-    malformed one); ``passed`` (true, false, or null after an error); ``error`` (its class),
-    ``code``, ``message``; ``request_id``; ``retryable`` (true: a resumed run queries the id again);
-    ``asked_at``; ``line`` (of the input). In CSV null is empty, and an apostrophe precedes a text
-    that a spreadsheet would read as a formula.
+    JSONL, or CSV with a header, in UTF-8; mode 0600. ``certify_id`` is null for a malformed one,
+    ``passed`` after an error. A resumed run queries again what is ``retryable``. ``line`` is the
+    input's. In CSV null is empty.
 
     Args:
         path: ``"-"`` is the standard output.
@@ -137,7 +131,8 @@ class ResultsFile(ContextManager["ResultsFile"]):
 
     def _resume(self, path: str) -> None:
         """Replace the file of an earlier run by one with those of its lines that stay."""
-        if os.path.islink(self.path) and os.lstat(self.path).st_uid != _user():
+        user = os.geteuid() if hasattr(os, "geteuid") else 0  # Windows says 0 of every file
+        if os.path.islink(self.path) and os.lstat(self.path).st_uid != user:
             words = "%s is a symbolic link of another user. Name another file." % self.path
             raise InvalidParameter(words, field="output")
         folder, name = os.path.split(path)
@@ -243,10 +238,6 @@ class ResultsFile(ContextManager["ResultsFile"]):
             words = "The results cannot be written to %s: %s. Repair the cause and resume."
             reason = error.strerror or type(error).__name__
             raise OutputFailed(words % (self.path, reason)) from error
-
-
-def _user() -> int:
-    return os.geteuid() if hasattr(os, "geteuid") else 0  # Windows says 0 of every file
 
 
 def _opened(path: str, mode: str) -> Any:

@@ -16,19 +16,15 @@ from .results_file import ResultsFile
 class Summary:
     """What a run has done so far.
 
-    Attributes:
-        answered: ids with an answer; ``passed`` of them are passed.
-        failed: well-formed ids with an error.
-        invalid: lines without a well-formed id, or with a malformed sceneId.
-        skipped: ids that had a line already, from an earlier run or further up in the input.
-        interrupted: True after Ctrl-C.
-        error: what ended the run early, or None: an error that is not about an id, or an error of
-            the input or the output.
+    ``passed`` ids are ``answered``, too. ``failed`` ids are well-formed, and have an error.
+    ``invalid`` lines have no well-formed id, or a malformed sceneId. ``skipped`` ids had a line.
     """
 
     def __init__(self) -> None:
         self.answered = self.passed = self.failed = self.invalid = self.skipped = 0
+        #: True after Ctrl-C.
         self.interrupted = False
+        #: What ended the run early, or None. It is not about an id.
         self.error: Optional[Exception] = None
 
     @property
@@ -45,13 +41,11 @@ def run_batch(
 
     The first Ctrl-C reads no more ids, waits for the queries under way and writes their lines. The
     second one raises KeyboardInterrupt. (In the main thread, unless the program has its own handler
-    of SIGINT.) After Ctrl-C or a kill, the same call with
-    ``ResultsFile(path, resume=True)`` continues. An error that ends the run early is not raised: it
-    is the summary's ``error``.
+    of SIGINT.) An error that ends the run early is not raised: it is the summary's ``error``.
 
     Args:
         client, pace (qps, rate, threads): see ``query_many``.
-        on_line: called after each line was written, in this thread.
+        on_line: called after each line was written.
     """
     summary = Summary()
     lines: Dict[int, int] = {}  # of the input, for each position in the batch without an item

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from typing import Any, Dict
 
-from ..errors import ConnectionFailed, DependencyError, invalid
+from ..errors import ConnectionFailed, invalid, unimportable
 from ..redact import Hidden, guarded
 from .rate import LOOK, Rate
 
@@ -74,8 +74,7 @@ class SharedRate(Rate):
         try:
             self._connection()
         except ImportError as error:
-            words = "SharedRate needs redis. Install it with: python -m pip install redis"
-            raise DependencyError(words) from error
+            raise unimportable("SharedRate needs redis", "redis", error) from error
         except (AttributeError, TypeError, ValueError):
             rule = "must be the URL of a Redis: redis://host:6379/0, rediss://… or unix://…"
             raise invalid("url", rule) from None
@@ -104,8 +103,7 @@ class SharedRate(Rate):
             return self._connection().eval(script, len(keys), *keys, *arguments)
         except redis.RedisError as error:
             place = self._url.value.rpartition("@")[2].partition("?")[0]
-            words = "The Redis of the shared rate, %s, cannot be used (%s). Nothing was sent. Start"
-            words += " Redis, or correct the URL."
+            words = "Redis at %s failed: %s. Nothing was sent. Start Redis, or correct the URL."
             raise ConnectionFailed(words % (place, type(error).__name__)) from error
 
     def _connection(self) -> Any:
@@ -114,8 +112,7 @@ class SharedRate(Rate):
         # One for each process, and made anew after a patch by gevent or eventlet.
         here = os.getpid(), threading.Lock
         if here not in self._connections:
-            fresh = redis.Redis.from_url(
-                self._url.value, socket_timeout=5, socket_connect_timeout=5
-            )
+            limits = {"socket_timeout": 5, "socket_connect_timeout": 5}
+            fresh = redis.Redis.from_url(self._url.value, **limits)
             self._connections.setdefault(here, fresh)
         return self._connections[here]

@@ -19,15 +19,14 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from ..client import Client
 from ..default import default_client
-from ..errors import DependencyError, FacecertError, InvalidParameter, ServiceError, invalid
+from ..errors import FacecertError, InvalidParameter, ServiceError, invalid, unimportable
 from ..lifecycle import FINAL
 
 try:
     from celery import shared_task
     from celery.exceptions import SoftTimeLimitExceeded
 except ImportError as _error:
-    words = "facecert.contrib.celery needs Celery. Install it with: python -m pip install celery"
-    raise DependencyError(words) from _error
+    raise unimportable("facecert.contrib.celery needs Celery", "celery", _error) from _error
 
 #: Seconds between two rounds of ``settle``.
 EVERY = 300
@@ -35,9 +34,9 @@ EVERY = 300
 #: Verifications of one task of ``settle``.
 PAGE = 50
 
+_ROUND = {"task": "facecert.settle", "schedule": EVERY, "options": {"expires": EVERY}}
 #: For ``beat_schedule``.
-SCHEDULE: Dict[str, Any] = {"facecert-settle": {"task": "facecert.settle", "schedule": EVERY}}
-SCHEDULE["facecert-settle"]["options"] = {"expires": EVERY}
+SCHEDULE: Dict[str, Any] = {"facecert-settle": _ROUND}
 
 #: Imported when the app is in a Django site's INSTALLED_APPS.
 _MODELS = "facecert.contrib.django.models"

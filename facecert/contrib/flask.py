@@ -1,20 +1,6 @@
 """Flask extension: one client for each app, the callback's route, and the signal ``verified``.
 
-examples/flask_app/README.rst is the guide. These rules apply:
-
-* Insert the order before ``init``, without ``certify_id``: the callback may come before ``init``
-  returns.
-* With ``FACECERT_LEDGER``, ``verified`` is sent at least once for each change of the result. Run
-  ``flask facecert-settle`` from cron, because the platform stops calling after a few seconds.
-* Without it, query orders that stay pending (``ext.client.query``), at the latest after their
-  ``expires_at``.
-* A receiver must be idempotent, because a callback may be delivered several times, even at
-  once. Change the order only while it is pending and its ``certify_id`` is missing or equal to
-  ``answer.certify_id``, so that another order's verification cannot settle it. What must happen
-  once (a mail, a shipment) depends on the number of changed rows.
-* A receiver that raises makes the response 500, and the platform calls again. blinker keeps weak
-  references: connect functions that live as long as the app does.
-* With Flask-WTF: ``csrf.exempt(ext.blueprint)``, because the callback's token protects it.
+Guide, with the rules for receivers of ``verified``: examples/flask_app.
 
 ``app.config`` takes the names of ``settings.VARIABLES`` (texts too, as the environment has them):
 
@@ -28,7 +14,7 @@ unless the endpoint is a sandbox, because the visitor controls the request's ``H
 
 import logging
 import os
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .. import settings
@@ -111,7 +97,7 @@ class FaceCert:
     def init(self, **fields: Any) -> InitResult:
         """Open a verification that calls this app back; see ``Client.init``."""
         if fields.get("callback_url") is None:
-            fields["callback_url"] = _state().callback_url()
+            fields["callback_url"] = _state().url(_state().path + "/{order}")
         hidden = Hidden(fields)
         del fields  # because log handlers may list this frame during the call
         return self.client.init(**hidden.take())
@@ -128,11 +114,8 @@ class FaceCert:
             body = request.form, request.get_data(as_text=True)
             claim = client.read_callback(parse_callback(request.args, *body), order)
             entry = find(order)
-            if (
-                entry
-                and entry.certify_id == claim.certify_id
-                and is_known(entry.state, entry.told, passed=claim.passed)
-            ):
+            same = entry and entry.certify_id == claim.certify_id
+            if same and is_known(entry.state, entry.told, passed=claim.passed):
                 return _answer("ok", 200)  # a replay
             scene_id = entry and entry.scene_id
             answer = client.confirm(claim, outer_order_no=order, scene_id=scene_id)
@@ -146,7 +129,7 @@ class FaceCert:
         if claim.passed and not answer.passed:
             # "F" may mean "not yet", so it must not become final here.
             return _answer("not known yet", 503)
-        app = _app()
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
         if not verified.has_receivers_for(app):
             _log.error("A callback came, but no receiver is connected to the signal verified.")
             return _answer("no receiver", 503)
@@ -172,7 +155,7 @@ class FaceCert:
             LedgerError: the ledger could not be read.
             RuntimeError: no receiver is connected, so nothing was done.
         """
-        app, client = _app(), self.client
+        app, client = current_app._get_current_object(), self.client  # type: ignore[attr-defined]
         ledger: Any = client.ledger
         if ledger is None:
             raise invalid("FACECERT_LEDGER", "is missing: it holds what is to be settled")
@@ -198,22 +181,30 @@ class FaceCert:
         """Settle the verifications whose callback was missed, for cron."""
         told, failed = self.settle()
         print("%d told, %d failed" % (told, failed))
-        if failed:
-            raise SystemExit(1)
+        raise SystemExit(1 if failed else 0)
 
 
 class _State:
     """The settings and the client of one app."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        self._arguments = Hidden(_client_arguments(config))
+        self._arguments = Hidden(settings.from_environment(config))
+        try:
+            check_secrets(self._arguments.value.get("callback_secret", ()))
+        except InvalidParameter as error:
+            rule = "is missing or unusable: %s" % error
+            raise invalid("FACECERT_CALLBACK_SECRET", rule) from None
+        self._arguments.value["credentials"] = config.get("FACECERT_CREDENTIALS")
         self._endpoint: str = self._arguments.value.get("endpoint", DEFAULT_ENDPOINT)
         self._public_url = config.get("FACECERT_PUBLIC_URL")
         if self._public_url:
             self._public_url = settings.check_public_url(self._public_url, self._endpoint)
         elif not is_loopback(self._endpoint):
             raise invalid("FACECERT_PUBLIC_URL", "is missing, e.g. https://shop.example")
-        self.path = _path(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
+        path = config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback"
+        if not path.startswith("/") or set(path) & set("<>{}?#") or not path.strip("/"):
+            raise invalid("FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback")
+        self.path = path.rstrip("/")
         self._client: Optional[Client] = None
 
     def client(self) -> Client:
@@ -223,9 +214,6 @@ class _State:
             fresh = Client(**self._arguments.value)
             self._client = self._client or fresh
         return self._client
-
-    def callback_url(self) -> str:
-        return self.url(self.path + "/{order}")
 
     def url(self, path: str) -> str:
         """Return the public URL of a path that is without the app's prefix (SCRIPT_NAME)."""
@@ -248,30 +236,11 @@ def _tell(app: Flask, ledger: Any, entry: Any, answer: Optional[QueryResult] = N
     ledger.keep_told(entry.outer_order_no, entry.state)
 
 
-def _app() -> Flask:
-    return current_app._get_current_object()  # type: ignore[attr-defined, no-any-return]
-
-
 def _state() -> _State:
     state = current_app.extensions.get("facecert")
     if not isinstance(state, _State):
         raise RuntimeError("FaceCert.init_app was not called for this app")
     return state
-
-
-def _client_arguments(config: Mapping[str, Any]) -> Dict[str, Any]:
-    arguments = settings.from_environment(config)
-    try:
-        check_secrets(arguments.get("callback_secret", ()))
-    except InvalidParameter as error:
-        raise invalid("FACECERT_CALLBACK_SECRET", "is missing or unusable: %s" % error) from None
-    return dict(arguments, credentials=config.get("FACECERT_CREDENTIALS"))
-
-
-def _path(path: str) -> str:
-    if not path.startswith("/") or set(path) & set("<>{}?#") or not path.strip("/"):
-        raise invalid("FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback")
-    return path.rstrip("/")
 
 
 def _answer(words: str, status: int) -> Response:

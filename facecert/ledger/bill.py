@@ -14,8 +14,8 @@ from .database import PAGE
 from .schema import Entry, bill_lines, verifications as table
 from .store import Ledger
 
-#: Lines in a transaction. Each line changes another page of a large index, because the ids come in
-#: no order. Small transactions would write the same page again and again.
+#: Lines in a transaction. The ids come in no order, so each line changes another page of a large
+#: index. Small transactions would write the same page again and again.
 _LINES = 5000
 
 _BILLED_ID = bill_lines.c.certify_id
@@ -58,10 +58,9 @@ class Bill:
             InvalidParameter: an item is not a certify_id.
             LedgerError: the lines could not be written. Adding them again does no harm.
         """
-        new, checked = 0, map(check_certify_id, certify_ids)
-        for lines in iter(lambda: list(islice(checked, _LINES)), []):
-            new += self._add(lines)
-        return new
+        checked = map(check_certify_id, certify_ids)
+        pages = iter(lambda: list(islice(checked, _LINES)), [])
+        return sum(map(self._add, pages))
 
     def count(self) -> int:
         """Return how many lines the bill has."""

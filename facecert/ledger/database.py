@@ -44,17 +44,14 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._hidden_url = Hidden(_read_url(url))
-        _make_engine(self._url)  # without a connection; a driver may be missing
+        self._url = Hidden(_read_url(url))
+        self.backend = self._url.value.get_backend_name()
+        _make_engine(self._url.value)  # without a connection; a driver may be missing
         self._engines: Dict[Any, Engine] = {}
-
-    @property
-    def _url(self) -> URL:
-        return self._hidden_url.value  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         # Without the query, because some drivers take the password there.
-        return self._url.set(query={}).render_as_string(hide_password=True)
+        return str(self._url.value.set(query={}).render_as_string(hide_password=True))
 
     def read(self, query: Any) -> List[Any]:
         """Return the rows of a query."""
@@ -84,9 +81,7 @@ class Database:
         """
         inserted = [rows] if rows else []
         try:
-            return self.change(
-                lambda connection: int(connection.execute(statement, *inserted).rowcount)
-            )
+            return self.change(lambda it: int(it.execute(statement, *inserted).rowcount))
         except LedgerError as error:
             if is_duplicate(error):
                 return 0
@@ -95,13 +90,12 @@ class Database:
     def change(self, work: Callable[[Connection], T], again: bool = False) -> T:
         """Run ``work`` in one transaction. It is run again if it loses a conflict.
 
-        Args:
-            again: also run it once more, on a fresh connection, if the database fails. The first
-                transaction may have been committed all the same.
+        ``again``: also once more, on a fresh connection, if the database fails. The first
+        transaction may have been committed all the same.
         """
         def transaction(connection: Connection) -> T:
             begun = connection.begin()
-            if _is_sqlite(self._url):
+            if self.backend == "sqlite":
                 # Otherwise SQLite locks the file only when ``work`` has read what it will change.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             result = work(connection)
@@ -113,7 +107,7 @@ class Database:
     @property
     def is_there(self) -> bool:
         """False if the SQLite file does not exist yet, but can be. A server counts as there."""
-        path = _sqlite_path(self._url)
+        path = _sqlite_path(self._url.value)
         if path is None or os.path.exists(path):
             return True
         if not os.access(os.path.dirname(path) or ".", os.W_OK | os.X_OK):
@@ -134,11 +128,10 @@ class Database:
                 return self._use_once(verb, work)
             except LedgerError as error:
                 failed = isinstance(error.__cause__, exc.DBAPIError) and not is_duplicate(error)
-                if _is_conflict(error):
-                    if time.monotonic() >= end:
-                        raise
+                conflict = _is_conflict(error)
+                if conflict and time.monotonic() < end:
                     time.sleep(random.uniform(0, 0.05))  # or the same two would meet again
-                elif failed and again:
+                elif failed and again and not conflict:
                     again = False
                     self.close()
                 else:
@@ -150,7 +143,7 @@ class Database:
         connection: Optional[Connection] = None
         try:
             try:
-                if _is_sqlite(self._url) and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
+                if self.backend == "sqlite" and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
                     reason = "other threads used SQLite for %s seconds" % LONGEST_LOCK
                     raise _ledger_error(verb, reason)
                 connection = self._engine().connect()
@@ -169,7 +162,7 @@ class Database:
         engine = self._engines.get(_here())
         if engine is None:
             # The parent's engine stays in the dict: garbage collection would close its connections.
-            fresh = _open_engine(self._url)
+            fresh = _open_engine(self._url.value)
             engine = self._engines.setdefault(_here(), fresh)
             if engine is not fresh:
                 fresh.dispose()  # another thread was faster
@@ -254,7 +247,12 @@ def _open_engine(url: URL) -> Engine:
     del url  # because a URL is a tuple, which log handlers may list with its password
     path = _sqlite_path(engine.url)
     if path is not None:
-        _create_file(path)
+        with suppress(OSError):  # SQLite fails too, and its error says why.
+            # Its owner alone may read a new file. An existing one keeps its mode.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        if os.path.islink(path) and not os.path.exists(path):
+            # SQLite would follow the link, and create the file where the link's author wants it.
+            raise _ledger_error("opened", "its file is a symbolic link to one that does not exist")
     _create_tables(engine)
     if engine.name == "sqlite":
         # With a write-ahead log, SQLite's readers and its writer do not wait for each other.
@@ -278,20 +276,10 @@ def _make_engine(url: URL) -> Engine:
     try:
         return create_engine(url.set(query=query), **options)
     except (ImportError, exc.NoSuchModuleError) as error:
-        raise DependencyError(
-            "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
-            " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or mysql+pymysql://"
-            " (python -m pip install PyMySQL)." % error
-        ) from error
-
-
-def _create_file(path: str) -> None:
-    """Create an SQLite file that only its owner can read. An existing file keeps its mode."""
-    with suppress(OSError):  # SQLite fails too, and its error says why.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    if os.path.islink(path) and not os.path.exists(path):
-        # SQLite would follow the link, and create the file where the link's author wants it.
-        raise _ledger_error("opened", "its file is a symbolic link to a file that does not exist")
+        words = "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
+        words += " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or"
+        words += " mysql+pymysql:// (python -m pip install PyMySQL)."
+        raise DependencyError(words % error) from error
 
 
 def _create_tables(engine: Engine) -> None:

@@ -2,11 +2,10 @@
 
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any, Counter as CounterOf, Dict, Iterator, List, Optional
 
-from sqlalchemy import Integer, case, func, select
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy import Integer, case, func, literal_column, select
 
 from ..lifecycle import FAILED, GRACE, OPENED, PASSED, REFUSED, SENT, UNKNOWN
 from .schema import days, verifications as table
@@ -15,21 +14,12 @@ from .store import Ledger
 FIELDS = "day opened passed failed never_finished refused unknown pass_rate median_seconds inits"
 
 
-class _Seconds(FunctionElement):  # type: ignore[type-arg]
-    """The whole seconds from one time to a later one."""
-
-    type = Integer()
-    name = "seconds"
-    inherit_cache = True
-
-
-@compiles(_Seconds)
-def _seconds(element: Any, compiler: Any, **kw: Any) -> str:
-    earlier, later = (compiler.process(clause, **kw) for clause in element.clauses)
-    return {
-        "sqlite": "CAST((julianday({1}) - julianday({0})) * 86400 + 0.5 AS INTEGER)",
-        "postgresql": "CAST(EXTRACT(EPOCH FROM {1} - {0}) AS INTEGER)",
-    }.get(compiler.dialect.name, "TIMESTAMPDIFF(SECOND, {0}, {1})").format(earlier, later)
+#: SQL for the whole seconds from the request to the decision.
+_SECONDS = {
+    "sqlite": "CAST((julianday(decided_at) - julianday(sent_at)) * 86400 + 0.5 AS INTEGER)",
+    "postgresql": "CAST(EXTRACT(EPOCH FROM decided_at - sent_at) AS INTEGER)",
+}
+_SECONDS["mysql"] = _SECONDS["mariadb"] = "TIMESTAMPDIFF(SECOND, sent_at, decided_at)"
 
 
 def report(
@@ -51,13 +41,14 @@ def report(
     never_finished = (row.state == OPENED) & (row.expires_at < over)
     no_response = (row.state == SENT) & (row.sent_at < over)
     kind = case((never_finished, "never finished"), (no_response, UNKNOWN), else_=row.state)
-    taken = _Seconds(row.sent_at, row.decided_at)
+    taken: Any = literal_column(_SECONDS[ledger.database.backend], Integer)
     sent = select(kind.label("kind"), row.code, taken.label("seconds"))
     while since < until:
         end, day = since + timedelta(days=1), str(since.date())
         one = sent.where(row.sent_at >= since, row.sent_at < end).subquery().c
         # Grouped by whole seconds, so that the database sends few rows, however many it counts.
-        found = ledger.database.read(select(*one, func.count()).group_by(*one))
+        counts = select(*one, func.count()).group_by(*one).order_by(one.seconds)
+        found = ledger.database.read(counts)
         if found:
             inits = ledger.database.read(select(days.c.inits).where(days.c.day == day))
             yield dict(zip(FIELDS.split(), (day, *_counted(found), inits[0][0] if inits else None)))
@@ -78,14 +69,5 @@ def _counted(found: List[Any]) -> Iterator[Any]:
     yield from (passed + failed + never + states[OPENED], passed, failed, never)
     yield from (dict(refused), states[UNKNOWN])
     yield round(passed / (passed + failed), 4) if passed + failed else None
-    yield _median(seconds)
-
-
-def _median(counts: CounterOf[int]) -> Optional[int]:
-    """Return the middle value (of two, the lower one); None if nothing was counted."""
-    left = (sum(counts.values()) + 1) // 2
-    for value in sorted(counts):
-        left -= counts[value]
-        if left <= 0:
-            return value
-    return None
+    middle = max(0, sum(seconds.values()) - 1) // 2
+    yield next(islice(seconds.elements(), middle, None), None)  # in order, as the rows are

@@ -50,12 +50,7 @@ class Ledger(BaseLedger):
         return "<facecert.ledger.Ledger %r>" % vars(self).get("database")
 
     def keep_sent(self, outer_order_no: str, *, scene_id: str, sent_at: datetime) -> None:
-        """Make the row durable, and count the init.
-
-        Raises:
-            InvalidParameter: the number has a row that is not ``refused``.
-            BudgetSpent: ``per_day`` inits were counted today.
-        """
+        """Make the row durable, and count the init. InvalidParameter: it was sent before."""
         fresh = {
             "scene_id": scene_id, "state": SENT, "request_id": None, "code": None,
             "sent_at": sent_at, "expires_at": sent_at + LIFETIME,
@@ -73,10 +68,9 @@ class Ledger(BaseLedger):
                 raise invalid("outer_order_no", rule)
             return fresh
 
-        day = _day(sent_at)
-        if self.per_day is not None and self._day != day:
-            self.database.write(days.insert().values(day=day, inits=0))
-            self._day = day
+        if self.per_day is not None and self._day != _day(sent_at):
+            self.database.write(days.insert().values(day=_day(sent_at), inits=0))
+            self._day = _day(sent_at)
         try:
             self.database.change(insert)
         except LedgerError as error:
@@ -110,9 +104,8 @@ class Ledger(BaseLedger):
             if not is_duplicate(error):
                 raise
             row = self.find(certify_id)
-        if row and (row.outer_order_no, row.certify_id or certify_id) != (
-            outer_order_no, certify_id
-        ):
+        its = row and (row.outer_order_no, row.certify_id or certify_id)
+        if its not in (None, (outer_order_no, certify_id)):
             raise CallbackError("The callback is about another order's verification.")
 
     def keep_answer(
@@ -120,9 +113,8 @@ class Ledger(BaseLedger):
     ) -> None:
         """Store the result of a query."""
         def news(row: Entry) -> Dict[str, Any]:
-            state = decide(
-                row.state, answer, asked_at=asked_at, expires_at=row.expires_at, claim=claim
-            )
+            times = {"asked_at": asked_at, "expires_at": row.expires_at}
+            state = decide(row.state, answer, claim=claim, **times)
             changed = {"state": state, "decided_at": datetime.now(timezone.utc)}
             return {} if state == row.state else changed
 
@@ -171,11 +163,9 @@ class Ledger(BaseLedger):
         the console); ``opened`` for more than 30 + 5 minutes (query the certify_id).
         """
         over = (datetime.now(timezone.utc) if now is None else now) - GRACE
-        return self.pages(
-            (table.c.state == UNKNOWN)
-            | ((table.c.state == SENT) & (table.c.sent_at < over))
-            | ((table.c.state == OPENED) & (table.c.expires_at < over))
-        )
+        no_response = (table.c.state == SENT) & (table.c.sent_at < over)
+        expired = (table.c.state == OPENED) & (table.c.expires_at < over)
+        return self.pages((table.c.state == UNKNOWN) | no_response | expired)
 
     def pending(self) -> Iterator[Entry]:
         """Yield the rows that a query can settle: those with a certify_id and no final state."""
@@ -192,9 +182,8 @@ class Ledger(BaseLedger):
     def pages(self, wanted: Any, since: Optional[datetime] = None) -> Iterator[Entry]:
         """Yield the rows that match a condition of SQLAlchemy, oldest first."""
         # ``since`` is no part of the condition, because SQLite would start each page there.
-        found = self.database.pages(
-            table.select().where(wanted), table.c.sent_at, table.c.outer_order_no, since=since
-        )
+        keys = (table.c.sent_at, table.c.outer_order_no)
+        found = self.database.pages(table.select().where(wanted), *keys, since=since)
         return (Entry(*row) for row in found)
 
     def _update(

@@ -5,7 +5,7 @@ import hmac
 import secrets
 from typing import Any, Optional
 
-from ..crypto._curve import INFINITY, Point
+from ..crypto._curve import Point
 from ..crypto.pictures import needs_cryptography
 from ..crypto.sm2 import Ciphertext, PublicKey, curve, kdf, octets, sm3
 
@@ -38,12 +38,7 @@ def decrypt(ciphertext_base64: str, private_key: int) -> str:
         raise ValueError("the private key must be 1 to n - 2")
     c1, c2, c3 = raw[1:65], raw[65:-32], raw[-32:]
     point = Point(int.from_bytes(c1[:32], "big"), int.from_bytes(c1[32:], "big"))
-    product = INFINITY
-    for bit in bin(private_key)[2:]:  # without a comb, because this point does not come again
-        product = sm2.double(product)
-        if bit == "1":
-            product = sm2.add(product, point)
-    shared = octets(sm2.affine([product])[0])
+    shared = octets(sm2.affine([sm2.multiply(private_key, point)])[0])
     stream = kdf(shared, len(c2))
     data = bytes(a ^ b for a, b in zip(c2, stream))
     if not hmac.compare_digest(sm3()(shared[:32] + data + shared[32:]), c3) or not any(stream):

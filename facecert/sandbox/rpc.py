@@ -70,7 +70,7 @@ class Gate:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.access_keys: Dict[str, AccessKey] = {}
-        self._clock = clock
+        self.clock = clock
         #: Nonce -> when it may be used again; the oldest first.
         self._used_nonces: "OrderedDict[str, float]" = OrderedDict()
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class Gate:
             sent = time.strptime(parameters["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")
         except ValueError:
             raise Refusal("InvalidTimeStamp.Format", "Specified time stamp is not well formatted.")
-        if abs(self._clock() - calendar.timegm(sent)) > TIME_WINDOW:
+        if abs(self.clock() - calendar.timegm(sent)) > TIME_WINDOW:
             message = "Specified time stamp or date value is expired."
             raise Refusal("InvalidTimeStamp.Expired", message)
         text = string_to_sign(method, parameters)
@@ -128,7 +128,7 @@ class Gate:
         return key
 
     def _use_nonce(self, nonce: str) -> None:
-        now = self._clock()
+        now = self.clock()
         with self._lock:
             while self._used_nonces and next(iter(self._used_nonces.values())) <= now:
                 self._used_nonces.popitem(last=False)
@@ -171,8 +171,7 @@ class ReceivedRequest(NamedTuple):
     @property
     def service_parameters(self) -> Dict[str, Any]:
         """The fields of the call, or ``{}`` when they are not a JSON object."""
-        name = "ServiceParameters"
-        return read_fields(self.form.get(name) or self.query.get(name) or "")
+        return read_fields(dict(self.query, **self.form).get("ServiceParameters", ""))
 
     def __repr__(self) -> str:
         return "<ReceivedRequest %s %s>" % (self.method, self.service_parameters.get("method"))
@@ -189,26 +188,21 @@ class Response(NamedTuple):
 class Exchange:
     """Passes a call through the gate and the faults to the service, and returns the response."""
 
-    def __init__(
-        self, gate: Gate, service: Service, clock: Callable[[], float], data_as_text: bool = False
-    ) -> None:
+    def __init__(self, gate: Gate, service: Service, data_as_text: bool = False) -> None:
         self.requests: List[ReceivedRequest] = []
         self.faults = Faults()
         self._gate = gate
         self._service = service
-        self._clock = clock
         self._data_as_text = data_as_text
 
     def answer(
-        self, method: str, query: str, form: str, headers: Mapping[str, str], peer: Tuple[str, int]
+        self, method: str, query: str, form: str, headers: Dict[str, str], peer: Tuple[str, int]
     ) -> Response:
         """Return the response to one call. ``query`` and ``form`` are still URL-encoded."""
         in_query = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
         in_form = parse_qsl(form, keep_blank_values=True, errors="surrogateescape")
-        request = ReceivedRequest(
-            method, dict(in_query), dict(in_form), dict(headers), peer, self._clock()
-        )
-        parameters, fault = dict(in_query + in_form), NO_FAULT
+        now, parameters, fault = self._gate.clock(), dict(in_query + in_form), NO_FAULT
+        request = ReceivedRequest(method, dict(in_query), dict(in_form), headers, peer, now)
         # JSON also when Format is missing, empty or unknown.
         as_xml = parameters.get("Format", "").upper() == "XML"
         envelope: Dict[str, Any] = {"RequestId": str(uuid.uuid4()).upper()}
@@ -220,9 +214,8 @@ class Exchange:
             finally:
                 if not looks_real(parameters.get("AccessKeyId", "")):
                     self.requests.append(request._replace(fault=fault.name or None))
-            code, message, data = fault.instead(parameters) or self._service.execute(
-                parameters.get("Service", ""), parameters.get("ServiceParameters", "")
-            )
+            order = [parameters.get(name, "") for name in ("Service", "ServiceParameters")]
+            code, message, data = fault.instead(parameters) or self._service.execute(*order)
         except Refusal as refusal:
             envelope.update(HostId=HOST_ID, Code=refusal.code, Message=refusal.message)
             return _response(refusal.status, as_xml, envelope)

@@ -44,8 +44,7 @@ class Sandbox:
     ) -> None:
         try:
             # Imported here, so that the error below says how Flask is installed.
-            from .listener import Listener
-            from .pages import create_application
+            from .listener import Listener, create_application
         except ImportError as error:
             raise unimportable("The sandbox needs Flask", "flask", error) from error
         if person not in (None,) + tuple(ACTS) or not 0 <= after <= LIFETIME:
@@ -55,7 +54,9 @@ class Sandbox:
         self.scene_id = scene_id
         self._gate = Gate(clock)
         self._service = Service(scene_id, clock)
-        self._exchange = Exchange(self._gate, self._service, clock, data_as_text)
+        self._exchange = Exchange(self._gate, self._service, data_as_text)
+        #: Every call since the start or the last reset, refused calls too.
+        self.requests: List[ReceivedRequest] = self._exchange.requests
         self._caller = Caller()
         #: Every attempt to call the app back since the start or the last reset.
         self.callbacks: List[CallbackTry] = self._caller.tries
@@ -66,7 +67,7 @@ class Sandbox:
             self._service.opened = lambda it: self._later(
                 it.certify_id, after, self._service.act, it.certify_id, person
             )
-        application = create_application(self, self._exchange, self._service, clock)
+        application = create_application(self, self._exchange, self._service)
         self._listener = Listener(application, port, clock, ssl_context)
         self._lock = threading.RLock()
         self.allow(access_key_id, access_key_secret)
@@ -98,11 +99,6 @@ class Sandbox:
             "ALIBABA_CLOUD_ACCESS_KEY_ID": self.access_key_id,
             "ALIBABA_CLOUD_ACCESS_KEY_SECRET": self.access_key_secret,
         }
-
-    @property
-    def requests(self) -> List[ReceivedRequest]:
-        """Every call since the start or the last reset, refused calls too."""
-        return self._exchange.requests
 
     def start(self) -> "Sandbox":
         """Listen; calls can be made as soon as this returns."""
@@ -213,7 +209,7 @@ class Sandbox:
         self._cancel(*self._timers)
         self._service.reset()
         self._gate.forget_nonces()
-        self._exchange.requests.clear()
+        self.requests.clear()
         self.callbacks.clear()
 
     def _later(self, name: str, seconds: float, function: Callable[..., Any], *args: Any) -> None:

@@ -61,9 +61,6 @@ _INIT_RULES = {
 }
 _DEFAULTS = {"encryptType": "", "callbackUrl": "https://none", "callbackToken": ""}
 
-#: Wire name -> what the message of Code 400 adds.
-_HINTS = {"returnUrl": ' must be a string. Send "" for none'}
-
 #: Code, Message and Data of a response.
 Answer = Tuple[int, str, Optional[Dict[str, Any]]]
 
@@ -109,7 +106,7 @@ class Service:
         #: Called with every new verification, and with every one after its submission.
         self.opened: Callable[[Verification], None] = lambda verification: None
         self.submitted: Callable[[Verification], None] = lambda verification: None
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._verifications: Dict[str, Verification] = {}
         self._order_numbers: Set[str] = set()
@@ -148,7 +145,7 @@ class Service:
 
     def state(self, verification: Verification) -> str:
         """Return a verification's state now, which is ``EXPIRED`` after 30 open minutes."""
-        late = verification.open and self._clock() >= verification.expires_at
+        late = verification.open and self.clock() >= verification.expires_at
         return EXPIRED if late else verification.state
 
     def find(self, certify_id: str) -> Optional[Verification]:
@@ -180,7 +177,7 @@ class Service:
             if fields["outerOrderNo"] in self._order_numbers:
                 return _not_valid("outerOrderNo")
             self._order_numbers.add(fields["outerOrderNo"])
-            verification = Verification(fields, self.certify_url_base, self._clock())
+            verification = Verification(fields, self.certify_url_base, self.clock())
             self._verifications[verification.certify_id] = verification
         self.opened(verification)
         data = {"certifyId": verification.certify_id, "certifyUrl": verification.certify_url}
@@ -214,12 +211,14 @@ def read_fields(text: str) -> Dict[str, Any]:
 
 def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
     """Return the wire name of the first field that breaks its rule."""
+    fields = dict(_DEFAULTS, **fields)
     for name, rule in _INIT_RULES.items():
-        value = fields.get(name, _DEFAULTS.get(name))
-        is_text = isinstance(value, str) and not re.search(LONE_SURROGATE, value)
-        if not is_text or not re.fullmatch(rule, value):
+        value = fields.get(name)
+        if not isinstance(value, str) or re.search(LONE_SURROGATE, value):
             return name
-    url = fields.get("callbackUrl", _DEFAULTS["callbackUrl"])
+        if not re.fullmatch(rule, value):
+            return name
+    url = fields["callbackUrl"]
     try:
         # As documented, and http:// on this machine, because the sandbox is there too.
         allowed = urlsplit(url).hostname and (url.startswith("https://") or is_loopback(url))
@@ -229,4 +228,5 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
 
 
 def _not_valid(field: str) -> Answer:
-    return 400, "%s: %s%s" % (MESSAGES[400], field, _HINTS.get(field, "")), None
+    hint = ' must be a string. Send "" for none' if field == "returnUrl" else ""
+    return 400, "%s: %s%s" % (MESSAGES[400], field, hint), None

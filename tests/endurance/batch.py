@@ -50,7 +50,8 @@ def sandbox_process(arguments):
     threading.Thread(target=close_the_door, args=(sandbox, closing), daemon=True).start()
     print(json.dumps({"environment": sandbox.environment, "expected": expected}), flush=True)
     for _ in sys.stdin:
-        calls, sandbox._exchange.requests = sandbox.requests, []
+        calls = sandbox.requests[:]
+        del sandbox.requests[: len(calls)]
         told = [
             (call.received_at, call.service_parameters.get("certifyId"), call.fault)
             for call in calls

@@ -55,7 +55,7 @@ def send(sandbox, method, query, form):
 
 
 def exchange_for(vector, **settings):
-    return Exchange(gate_for(vector), Service("1000000006", Clock()), Clock(), **settings)
+    return Exchange(gate_for(vector), Service("1000000006", Clock()), **settings)
 
 
 def answer_of(vector, query, form, method=None, exchange=None, **settings):
@@ -340,7 +340,7 @@ def test_bug_code_400_for_return_url_did_not_say_that_an_empty_text_is_wanted(va
 def test_the_time_window_is_15_minutes_either_way(signed_requests):
     vector = signed_requests[0]
     gate = gate_for(vector)
-    gate._clock = lambda: at(vector) + 15 * 60
+    gate.clock = lambda: at(vector) + 15 * 60
     assert gate.check("POST", vector["params"].items())
 
 
@@ -348,7 +348,7 @@ def test_a_nonce_may_come_again_after_31_minutes(signed_requests):
     vector = signed_requests[0]
     gate = gate_for(vector)
     now = [at(vector)]
-    gate._clock = lambda: now[0]
+    gate.clock = lambda: now[0]
     gate.check("POST", vector["params"].items())
     now[0] += 31 * 60 - 1
     with pytest.raises(Refusal):

@@ -31,7 +31,7 @@ class Shop:
 
     def __init__(self, module, sandbox):
         self.sandbox = sandbox
-        self.clock = sandbox._service._clock = Clock(time.time())
+        self.clock = sandbox._service.clock = Clock(time.time())
         self.asked = []
         config = {
             "FACECERT_SCENE_ID": sandbox.scene_id,
