@@ -12,9 +12,11 @@ import re
 import struct
 
 from facecert.cli.help import paragraphs
+from facecert.lifecycle import STATES
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "facecert"
 CLI = ROOT / "locale" / "zh_CN" / "LC_MESSAGES" / "facecert.po"
+DJANGO = ROOT / "contrib" / "django" / "locale" / "zh_Hans" / "LC_MESSAGES" / "django.po"
 
 #: What click 8 itself writes on a help page.
 CLICK = (
@@ -61,7 +63,11 @@ def is_command(decorator):
 def wanted():
     """Return the texts that each .po file must have, with their context."""
     cli = texts(ROOT / "cli") + texts(ROOT / "doctor") + list(CLICK)
-    return {CLI: [(None, text) for text in dict.fromkeys(cli)]}
+    django = texts(ROOT / "contrib" / "django") + list(STATES)
+    return {
+        CLI: [(None, text) for text in dict.fromkeys(cli)],
+        DJANGO: [("facecert", text) for text in dict.fromkeys(django)],
+    }
 
 
 def read(path):
