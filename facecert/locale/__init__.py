@@ -33,7 +33,7 @@ def shown(value: Any) -> Any:
     """Return a Text in the user's language, also within a tuple or dict; others as they are."""
     if isinstance(value, Text):
         if value._parts is None:
-            return gettext.dgettext(DOMAIN, str(value))
+            return gettext.dgettext(DOMAIN, str(value)) if value else ""  # "" is the header
         how, text, other = value._parts
         return how(shown(text), shown(other))
     if isinstance(value, tuple):

@@ -140,3 +140,10 @@ def test_the_doctor_shows_verdicts_in_columns(chinese, on_a_terminal, commands):
     lines = run_cli("doctor").stdout.splitlines()
     assert {line.split()[0] for line in lines if line[0] != " "} <= {"正常", "警告", "问题"}
     assert all(re.match(r"\S\S     [a-z0-9]+ +|  +-> ", line) for line in lines), lines
+    assert "加密结果与国标示例一致。" in "".join(lines) and len(lines) > 8
+
+
+def test_findings_as_json_are_english(chinese, commands):
+    for line in run_cli("doctor", "--json").stdout.splitlines():
+        words = json.loads(line)["words"]
+        assert not re.search("[\u3000-\uffff]", words), words

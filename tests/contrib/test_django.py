@@ -1195,6 +1195,15 @@ def test_the_texts_of_the_site_stay_its_own(settings_in_chinese):
         assert Verification(state="passed").get_state_display() == "passed"
 
 
+def test_checks_in_chinese(settings_in_chinese):
+    with override_settings(FACECERT={}):
+        found = checks.run_checks(tags=["facecert"], include_deployment_checks=True)
+    shown = "".join(map(str, found))
+    assert "缺少 FACECERT['CALLBACK_SECRET']，或不足" in shown and "例如 'https://shop.example'" in shown
+    with override("en"):
+        assert "FACECERT['PUBLIC_URL'] is missing" in "".join(map(str, found))
+
+
 @pytest.fixture
 def settings_in_chinese():
     """The user's language, as LocaleMiddleware or LANGUAGE_CODE sets it."""
