@@ -1,6 +1,6 @@
 """``facecert init``."""
 
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import click
 
@@ -9,28 +9,10 @@ from ..params import BIZ_CODES
 from . import prompts
 from .help import Command
 from .options import connect, json_option, scene_option, verbose_option
-from .output import Misuse, Output, say
-
-_REFUSED = _(
-    "init has no such option or argument. Nothing was sent, and this message does not repeat what"
-    " was typed. If it was a name or a number, consider it disclosed, because everyone who lists"
-    " processes can read it, and remove it from the shell's history. See facecert init --help."
-)
+from .output import Output, say
 
 
-class _Init(Command):
-    """Refuses unknown options and arguments without quoting them."""
-
-    def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if isinstance(error, (click.BadParameter, click.BadOptionUsage)):
-                raise  # about one of its own options
-        raise Misuse(_REFUSED, ctx)
-
-
-@click.command(cls=_Init)
+@click.command(cls=Command)
 @scene_option
 @click.option("--outer-order-no", metavar="NO",
               help="Your order number, never used before; default: random.")

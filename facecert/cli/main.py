@@ -96,7 +96,11 @@ def _unquoted(error: click.UsageError) -> str:
     name = parameter and parameter.human_readable_name
     if isinstance(parameter, click.Option):
         name = max(parameter.opts, key=len)
-    message = _("There is no such command, option or argument.")
+    message = _(
+        "There is no such command, option or argument. Nothing was sent. If you typed a name or a"
+        " number, consider it disclosed, because everyone who lists processes can read it, and"
+        " remove it from the shell's history."
+    )
     if isinstance(error, click.BadOptionUsage):
         message = _("%s needs a value, or takes none.") % error.option_name
     elif name:

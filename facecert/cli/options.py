@@ -27,9 +27,7 @@ def connect(scene_id: Optional[str] = None) -> Client:
     if scene_id is not None:
         client.scene_id = check_scene_id(scene_id)
     if client.scene_id is None:
-        raise Misuse(
-            _("Set FACECERT_SCENE_ID to the scene's number (init, query, wait: --scene-id).")
-        )
+        raise Misuse(_("Set FACECERT_SCENE_ID to the scene's number, or give --scene-id."))
     return client
 
 

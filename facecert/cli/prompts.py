@@ -60,9 +60,7 @@ def ask(prompt: str) -> str:
         except getpass.GetPassWarning:
             problem = _("This terminal cannot hide what you type. Use standard input.")
         except UnicodeDecodeError:  # it quotes its input
-            problem = _(
-                "The locale's encoding lacks a character of your input. Try LC_ALL=C.UTF-8."
-            )
+            problem = _("The locale's encoding lacks a character you typed. Try LC_ALL=C.UTF-8.")
     raise Misuse(problem)
 
 

@@ -48,9 +48,7 @@ def check_settings(case: Case) -> Iterator[Finding]:
     if valid:
         yield Finding("settings", OK, _("The FACECERT_ variables that are set are valid."))
     if not case.environ.get("FACECERT_SCENE_ID", "").strip():
-        words = _(
-            "FACECERT_SCENE_ID is not set: the app must pass scene_id to Client or each call."
-        )
+        words = _("FACECERT_SCENE_ID is not set: pass scene_id to Client or to each call.")
         repair = _("set FACECERT_SCENE_ID to the scene's number from the console")
         yield Finding("settings", WARNING, words, repair)
 
@@ -84,8 +82,9 @@ def check_sm2(case: Case) -> Iterator[Finding]:
         words = _("Encryption does not give the standard's result: facecert or gmssl is damaged.")
         repair = "python -m pip install --force-reinstall --no-deps gmssl"
         yield Finding("sm2", PROBLEM, words, repair)
-    note = _(" FACECERT_ENCRYPT is off; this is about facecert.encrypt() only.")
-    note = Text() if case.setting("FACECERT_ENCRYPT") else note
+    note = Text()
+    if not case.setting("FACECERT_ENCRYPT"):
+        note = _(" FACECERT_ENCRYPT is off; this is about facecert.encrypt() only.")
     key = case.setting(sm2.VARIABLE)
     if key is None or key == sm2.published_key():
         yield Finding("sm2", OK, _("The key is the one that the service publishes.") + note)

@@ -95,16 +95,14 @@ def check_clock(case: Case) -> Iterator[Finding]:
     if ahead is None:
         yield Finding("clock", WARNING, _("Not compared: the response has no Date."))
         return
-    words = _("This machine's clock is %d seconds ahead of the endpoint's.")
-    words = _("This machine's clock is %d seconds behind the endpoint's.") if ahead < 0 else words
-    words %= abs(ahead)
+    words = _("This machine's clock is %d seconds ahead of the endpoint's.") % ahead
+    if ahead < 0:
+        words = _("This machine's clock is %d seconds behind the endpoint's.") % -ahead
     if abs(ahead) > TOO_FAR_OFF:
         words += _(" The gateway refuses every request (InvalidTimeStamp.Expired, ClockSkew).")
         yield Finding("clock", PROBLEM, words, SET_CLOCK)
     elif abs(ahead) > SUSPICIOUS:
-        words += (
-            _(" The gateway allows %d seconds, but NTP does not seem to run.") % TOO_FAR_OFF
-        )
+        words += _(" The gateway allows %d seconds, but NTP seems not to run.") % TOO_FAR_OFF
         yield Finding("clock", WARNING, words, SET_CLOCK)
     else:
         yield Finding("clock", OK, words)
@@ -146,11 +144,8 @@ def _connection_failure(case: Case, error: ConnectionFailed) -> Finding:
         words = _("is for another name: another server responds, or a proxy intercepts TLS.")
         repair = _("correct FACECERT_ENDPOINT, DNS or HTTPS_PROXY")
     elif code is None or code in _UNKNOWN_AUTHORITY:
-        words = _(
-            "is signed by no authority in %s: a proxy intercepts TLS, or the bundle is incomplete."
-            " No request was sent."
-        )
-        words %= _authorities()
+        words = _("is signed by no authority in %s: a proxy intercepts TLS, or the bundle is"
+                  " incomplete. No request was sent.") % _authorities()
         repair = _("if the proxy may intercept: name its CA bundle in ALIBABA_CLOUD_CA_BUNDLE")
     else:
         words = _("is refused. No request was sent.")

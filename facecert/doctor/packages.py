@@ -105,9 +105,7 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
                 " After the repair pip check reports core-v3 missing; facecert works without."
             )
             return Finding("packages", WARNING, words, repair)
-        words += _(
-            "and it cannot be imported: the files are mixed, or core-v3 runs on Python 3.12."
-        )
+        words += _("and it cannot be imported: its files are mixed, or Python is 3.12 or later.")
     elif signs:
         return Finding("packages", OK, _("aliyunsdkcore %s can be imported.") % known)
     elif core_v3 and sys.version_info >= (3, 12):

@@ -52,9 +52,7 @@ def check_settings(app_configs: Any, **kwargs: Any) -> List[Any]:
         found.append(Error(message % SHORTEST_SECRET, hint, id="facecert.E001"))
     # Last, because a receiver may be in a module that the URLconf imports.
     if not verified.has_listeners(Verification):
-        message = _(
-            "No receiver of the signal verified is connected: the site is never told a result."
-        )
+        message = _("No receiver of the signal verified is connected: no result is ever told.")
         hint = _(
             "Import the receivers in AppConfig.ready(). Before Django 3.2, INSTALLED_APPS ="
             " ['shop'] does not call it: write 'shop.apps.ShopConfig'."
@@ -91,9 +89,7 @@ def check_deployment(app_configs: Any, **kwargs: Any) -> List[Any]:
         found.append(Warning(message, _("E.g. 'https://shop.example'."), id="facecert.W002"))
     with suppress(InvalidParameter):  # check_settings reports it
         if is_loopback(conf.arguments().get("endpoint", "")) and not settings.DEBUG:
-            message = _(
-                "FACECERT['ENDPOINT'] is on this machine: a sandbox verifies no real person."
-            )
+            message = _("FACECERT['ENDPOINT'] is a sandbox on this machine: it verifies no person.")
             hint = _("Remove it to use Alibaba Cloud.")
             found.append(Warning(message, hint, id="facecert.W003"))
     return found

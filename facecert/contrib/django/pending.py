@@ -21,8 +21,8 @@ def keys(report: Callable[[str], Any]) -> List[Any]:
     if not verified.has_listeners(Verification):
         # The states would be final, and no later receiver would be told.
         raise ImproperlyConfigured(
-            "No receiver of the signal verified is connected. Import the receivers in the ready() of"
-            " an AppConfig that INSTALLED_APPS names; see manage.py check."
+            "No receiver of the signal verified is connected. Import the receivers in ready() of an"
+            " AppConfig that INSTALLED_APPS names; see manage.py check."
         )
     # The response to init was not stored, and without a certify_id nothing can be queried.
     lost = written().filter(certify_id=None, state=SENT, expires_at__lt=timezone.now() - GRACE)
