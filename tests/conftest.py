@@ -27,6 +27,7 @@ for _variable in list(os.environ):
     ):
         del os.environ[_variable]
 os.environ["ALIBABA_CLOUD_ECS_METADATA_DISABLED"] = "true"
+os.environ["LANGUAGE"] = "en"  # whatever the developer's locale is
 
 #: What must never be seen outside a request's body.
 NAME = "欧阳测试甲"

@@ -18,7 +18,7 @@ MODULES = sorted(
 
 #: The floors, lowest first. A module imports from floors below its own; within one floor no cycle.
 FLOORS = [
-    {"_version"},
+    {"_version", "locale"},
     {"errors", "redact"},
     {"results"},
     {"crypto", "lifecycle", "links"},

@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from ..errors import unimportable
+from .help import Command
 from .options import verbose_option
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @verbose_option
 def command(shell: str) -> None:

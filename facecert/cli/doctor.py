@@ -4,13 +4,18 @@ import click
 
 from ..doctor import checks
 from ..doctor.finding import OK, PROBLEM, WARNING
+from ..locale import Text as _, shown
+from .help import Command
 from .options import json_option, verbose_option
 from .output import DONE, SETUP, Output
 
-_COLOURS = {OK: "green", WARNING: "yellow", PROBLEM: "red"}
+#: Verdict -> what is shown, always of the same width, and its colour.
+_SHOWN = {
+    OK: (_("ok     "), "green"), WARNING: (_("warning"), "yellow"), PROBLEM: (_("problem"), "red")
+}  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--call", is_flag=True,
               help="Also make one signed query about an unknown verification.")
 @json_option
@@ -30,10 +35,11 @@ def command(call: bool, output: Output) -> int:
     problems = 0
     for finding in checks.examine(call=call):
         problems += finding.verdict == PROBLEM
-        verdict = click.style("%-7s" % finding.verdict, fg=_COLOURS[finding.verdict])
-        words = "%s  %-11s  %s" % (verdict, finding.subject, finding.words)
+        verdict, colour = _SHOWN[finding.verdict]
+        words = click.style(shown(verdict), fg=colour)
+        words += "  %-11s  %s" % (finding.subject, shown(finding.words))
         if finding.repair:
-            words += "\n%s-> %s" % (" " * 22, finding.repair)
+            words += "\n%s-> %s" % (" " * 22, shown(finding.repair))
         output.show(finding._asdict(), words)
-    output.note("%d problems found." % problems if problems else "No problem found.")
+    output.note(_("%d problems found.") % problems if problems else _("No problem found."))
     return SETUP if problems else DONE

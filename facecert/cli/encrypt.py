@@ -8,12 +8,14 @@ from typing import Iterator
 import click
 
 from ..crypto.sm2 import encrypt
+from ..locale import Text as _
+from .help import Command
 from .options import verbose_option
 from .output import Misuse, is_terminal
 from .prompts import ask
 
 
-@click.command()
+@click.command(cls=Command)
 @verbose_option
 def command() -> None:
     """Encrypt a name or a number with SM2.
@@ -29,7 +31,7 @@ def command() -> None:
     """
     for number, text in enumerate(_texts(), 1):
         if not text:
-            raise Misuse("Line %d is blank or not UTF-8. Later lines were not read." % number)
+            raise Misuse(_("Line %d is blank or not UTF-8. Later lines were not read.") % number)
         if re.fullmatch("[0-9]{17}x", text):
             text = text.upper()
         click.echo(encrypt(text))
@@ -37,7 +39,7 @@ def command() -> None:
 
 def _texts() -> Iterator[str]:
     if is_terminal(sys.stdin):
-        yield ask("Text").strip()
+        yield ask(_("Text")).strip()
     elif sys.stdin is not None:
         # A file knows no lines that end with CR only.
         for line in chain.from_iterable(map(bytes.splitlines, sys.stdin.buffer)):

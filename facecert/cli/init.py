@@ -1,34 +1,18 @@
 """``facecert init``."""
 
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import click
 
+from ..locale import Text as _
 from ..params import BIZ_CODES
 from . import prompts
+from .help import Command
 from .options import connect, json_option, scene_option, verbose_option
-from .output import Misuse, Output
-
-_REFUSED = (
-    "init has no such option or argument. Nothing was sent, and this message does not repeat what"
-    " was typed. If it was a name or a number, consider it disclosed, because everyone who lists"
-    " processes can read it, and remove it from the shell's history. See facecert init --help."
-)
+from .output import Output, say
 
 
-class _Init(click.Command):
-    """Refuses unknown options and arguments without quoting them."""
-
-    def parse_args(self, ctx: click.Context, args: List[str]) -> List[str]:
-        try:
-            return super().parse_args(ctx, args)
-        except click.UsageError as error:
-            if isinstance(error, (click.BadParameter, click.BadOptionUsage)):
-                raise  # about one of its own options
-        raise Misuse(_REFUSED, ctx)
-
-
-@click.command(cls=_Init)
+@click.command(cls=Command)
 @scene_option
 @click.option("--outer-order-no", metavar="NO",
               help="Your order number, never used before; default: random.")
@@ -60,5 +44,5 @@ def command(output: Output, scene_id: Optional[str], **arguments: Any) -> None:
         output.show({name: getattr(opened, name) for name in fields})
     except OSError:
         # The verification will be billed, so a closed pipe or a full disk must not lose its id.
-        click.echo("The verification is open: certify_id %s" % opened.certify_id, err=True)
+        say(_("The verification is open: certify_id %s") % opened.certify_id, err=True)
         raise

@@ -19,16 +19,18 @@ from ..ledger.report import FIELDS, report as day_reports
 from ..ledger.schema import Entry
 from ..ledger.store import Ledger
 from ..lifecycle import CHINA, STATES
+from ..locale import Text, Text as _
 from ..params import check_certify_id
 from ..settings import from_environment
+from .help import Command, Group
 from .options import column_option, json_option, verbose_option
-from .output import DONE, NOT_PASSED, Misuse, Output, plain, standard_output
+from .output import DONE, NOT_PASSED, Misuse, Output, plain, say, standard_output
 
 _TITLES = {
-    "missing_here": "missing here (billed, and nowhere in the ledger)",
-    "missing_there": "missing there (with an outcome, and on no bill)",
-    "never_finished_billed": "never finished, but billed",
-    "never_finished_not_billed": "never finished, not billed",
+    "missing_here": _("missing here (billed, and nowhere in the ledger)"),
+    "missing_there": _("missing there (with an outcome, and on no bill)"),
+    "never_finished_billed": _("never finished, but billed"),
+    "never_finished_not_billed": _("never finished, not billed"),
 }
 _SUM = "(?i:(grand |sub)?total|sum|n/?a|null|none)\\W*"
 _SHOWN = 20  # ids of each list in words; --json shows all
@@ -45,7 +47,7 @@ def _open_ledger() -> Ledger:
         raise invalid("FACECERT_LEDGER", "must name the ledger: %s" % error)
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @click.pass_context
 def command(ctx: click.Context) -> None:
     """Look into the ledger of all verifications.
@@ -67,7 +69,7 @@ def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> O
             return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=CHINA)
     except ValueError:
         pass
-    raise Misuse("--since and --until must be days like 2026-10-01.")
+    raise Misuse(_("--since and --until must be days like 2026-10-01."))
 
 
 def _filters(function: Any) -> Any:
@@ -86,7 +88,7 @@ def _filtered(states: Iterable[str], since: Any, until: Any) -> Iterator[Entry]:
     return _open_ledger().entries(states=list(states) or STATES, since=since, until=end)
 
 
-@command.command("list")
+@command.command("list", cls=Command)
 @_filters
 @json_option
 @verbose_option
@@ -98,7 +100,7 @@ def list_(output: Output, **filters: Any) -> None:
     _show(_filtered(**filters), output)
 
 
-@command.command()
+@command.command(cls=Command)
 @_filters
 @click.option("--format", "form", type=click.Choice(["csv", "jsonl"]), default="csv",
               show_default=True, help="The output format.")
@@ -118,7 +120,7 @@ def export(form: str, **filters: Any) -> None:
     stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 
-@command.command()
+@command.command(cls=Command)
 @json_option
 @verbose_option
 def unsettled(output: Output) -> int:
@@ -134,13 +136,13 @@ def unsettled(output: Output) -> int:
     return NOT_PASSED if _show(_open_ledger().unsettled(), output) else DONE
 
 
-_HEAD = "day         opened passed failed never-finished unknown   rate median  inits"
+_HEAD = _("day         opened passed failed never-finished unknown   rate median  inits")
 _INDENT = "\n" + 12 * " "
-_LINE = "%(day)s  %(opened)6d %(passed)6d %(failed)6d %(never_finished)14d %(unknown)7d"
+_LINE = Text("%(day)s  %(opened)6d %(passed)6d %(failed)6d %(never_finished)14d %(unknown)7d")
 _LINE += " %(rate)6s %(median)6s  %(budget)s" + _INDENT + "%(bar)s"
 
 
-@command.command()
+@command.command(cls=Command)
 @click.option("--month", metavar="MONTH", help="Like 2026-10; the default is the current one.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, for a spreadsheet.")
 @json_option
@@ -161,7 +163,7 @@ def report(month: Optional[str], as_csv: bool, output: Output) -> None:
     if as_csv:
         stream.write(csv_line(FIELDS.split() + ["per_day"]))
     elif not output.as_json:
-        click.echo(_HEAD)
+        say(_HEAD)
     for day in found:
         codes = sorted(day["refused"].items())
         refused = ", ".join("%s %d" % (code or "-", count) for code, count in codes)
@@ -172,15 +174,15 @@ def report(month: Optional[str], as_csv: bool, output: Output) -> None:
         words = _LINE % dict(
             day, rate="-" if rate is None else "%.1f%%" % (100 * rate),
             median="-" if median is None else "%ds" % median,
-            budget="-" if inits is None else "%s of %s" % (inits, per_day or "?"),
+            budget="-" if inits is None else _("%s of %s") % (inits, per_day or "?"),
             bar="#" * math.ceil(60 * day["opened"] / most),
         )  # fmt: skip
-        words += refused and "%srefused: %s" % (_INDENT, refused)
+        words += refused and _("%srefused: %s") % (_INDENT, refused)
         output.show(dict(day, per_day=per_day), words)
     stream.flush()  # Otherwise a full disk would be noticed after the exit code is set.
 
 
-@command.command("import-bill")
+@command.command("import-bill", cls=Command)
 @click.argument("file", type=click.Path())
 @click.option("--month", required=True, metavar="MONTH", help="The bill's month, like 2026-10.")
 @column_option
@@ -205,7 +207,7 @@ def import_bill(file: str, month: str, column: str, output: Output) -> int:
             whole.seek(0)
             new = bill.add(map(str.strip, whole))
     except OSError as error:
-        raise Misuse("The bill cannot be read: %s." % error.strerror)
+        raise Misuse(_("The bill cannot be read: %s.") % error.strerror)
     lists: Dict[str, List[Optional[str]]] = {
         "missing_here": list(bill.missing_here()),
         "missing_there": [entry.certify_id for entry in bill.missing_there()],
@@ -213,13 +215,14 @@ def import_bill(file: str, month: str, column: str, output: Output) -> int:
         "never_finished_not_billed": [e.certify_id for e in bill.never_finished(billed=False)],
     }
     lines = bill.count()
-    words = ["The bill of %s has %d lines, %d of them new." % (month, lines, new)]
+    words = _("The bill of %s has %d lines, %d of them new.") % (month, lines, new)
     if skipped:
-        words.append("Skipped, because they have no id: %s." % ", ".join(skipped[:_SHOWN]))
+        words += _("\nSkipped, because they have no id: %s.") % ", ".join(skipped[:_SHOWN])
     for name, ids in lists.items():
-        words += ["%s: %d" % (_TITLES[name], len(ids))] + ["  %s" % one for one in ids[:_SHOWN]]
-        words += ["  ... (--json shows all)"] if len(ids) > _SHOWN else []
-    output.show(dict(lists, month=month, lines=lines, new=new, skipped=skipped), "\n".join(words))
+        words += Text("\n%s: %d") % (_TITLES[name], len(ids))
+        words += "".join("\n  %s" % one for one in ids[:_SHOWN])
+        words += _("\n  ... (--json shows all)") if len(ids) > _SHOWN else ""
+    output.show(dict(lists, month=month, lines=lines, new=new, skipped=skipped), words)
     return NOT_PASSED if lists["missing_here"] or lists["missing_there"] else DONE
 
 
@@ -245,5 +248,5 @@ def _show(entries: Iterable[Entry], output: Output) -> int:
             sent_at, entry.outer_order_no, entry.state, entry.certify_id or "-", entry.code or ""
         )  # fmt: skip
         output.show(entry._asdict(), words.rstrip())
-    output.note("%d verifications, with times in China's time zone." % count)
+    output.note(_("%d verifications, with times in China's time zone.") % count)
     return count

@@ -3,10 +3,11 @@
 import click
 
 from ..links import alipay_link
+from .help import Command
 from .options import certify_url_argument, verbose_option
 
 
-@click.command()
+@click.command(cls=Command)
 @certify_url_argument
 @verbose_option
 def command(certify_url: str) -> None:

@@ -6,34 +6,33 @@ import sys
 import traceback
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 import click
 
 from .._version import __version__
 from ..errors import FacecertError
+from ..locale import Text as _, choose
+from .help import Group
 from .output import BUG, DONE, INTERRUPTED, SETUP, UNWRITTEN, Misuse, Output
-
-if not hasattr(click.exceptions, "Exit"):
-    raise ImportError("%s is here" % click.__version__, name="click")
 
 #: Command -> the first line of its help. The command is ``cli/<name>.py``, imported when called.
 COMMANDS: Dict[str, str] = {
-    "demo": "Show one verification from init to query, step by step.",
-    "sandbox": "Run the sandbox for other programs until Ctrl-C.",
-    "init": "Open a verification; it may cost money.",
-    "query": "Ask whether the person passed; or query many ids.",
-    "wait": "Wait until the person passed, or has finally not passed.",
-    "link": "Print the link that opens a certify_url in Alipay.",
-    "qr": "Print a certify_url as a QR code, to be scanned with Alipay.",
-    "encrypt": "Encrypt a name or a number with SM2.",
-    "ledger": "Look into the ledger of all verifications.",
-    "doctor": "Find out why this machine cannot open a verification.",
-    "completion": "Print the script that completes commands and options.",
+    "demo": _("Show one verification from init to query, step by step."),
+    "sandbox": _("Run the sandbox for other programs until Ctrl-C."),
+    "init": _("Open a verification; it may cost money."),
+    "query": _("Ask whether the person passed; or query many ids."),
+    "wait": _("Wait until the person passed, or has finally not passed."),
+    "link": _("Print the link that opens a certify_url in Alipay."),
+    "qr": _("Print a certify_url as a QR code, to be scanned with Alipay."),
+    "encrypt": _("Encrypt a name or a number with SM2."),
+    "ledger": _("Look into the ledger of all verifications."),
+    "doctor": _("Find out why this machine cannot open a verification."),
+    "completion": _("Print the script that completes commands and options."),
 }
 
 
-class _Commands(click.Group):
+class _Commands(Group):
     """Imports a command when it is called, and turns every exception into an exit code."""
 
     def list_commands(self, ctx: click.Context) -> List[str]:
@@ -45,12 +44,13 @@ class _Commands(click.Group):
         command: click.Command = import_module("%s.%s" % (__package__, cmd_name)).command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+    def lines(self, ctx: click.Context) -> Iterable[Tuple[str, str]]:
+        """Yield them without an import of the commands."""
+        return COMMANDS.items()
 
     def main(self, args: Any = None, prog_name: Any = None, *rest: Any, **more: Any) -> Any:
         """Run a command and exit with its code."""
+        choose()
         if "_FACECERT_COMPLETE" in os.environ or not more.get("standalone_mode", True):
             return super().main(args, prog_name, *rest, **more)
         arguments = sys.argv[1:] if args is None else list(args)
@@ -77,14 +77,14 @@ class _Commands(click.Group):
             click.echo(err=True)
             return INTERRUPTED
         except UnicodeEncodeError as error:
-            message = "The output's encoding (%s) lacks a character. Try LC_ALL=C.UTF-8."
+            message = _("The output's encoding (%s) lacks a character. Try LC_ALL=C.UTF-8.")
             return output.complain_in_words("Error", message % error.encoding, SETUP)
         except OSError:
             raise
         except Exception as error:
             # Without the exception's message, because it may quote personal data.
             where = "".join(traceback.format_tb(error.__traceback__))
-            message = "This is a bug in facecert, please report it: %s\n%s"
+            message = _("This is a bug in facecert, please report it: %s\n%s")
             return output.complain_in_words("Bug", message % (type(error).__name__, where), BUG)
 
 
@@ -96,20 +96,24 @@ def _unquoted(error: click.UsageError) -> str:
     name = parameter and parameter.human_readable_name
     if isinstance(parameter, click.Option):
         name = max(parameter.opts, key=len)
-    message = "There is no such command, option or argument."
+    message = _(
+        "There is no such command, option or argument. Nothing was sent. If you typed a name or a"
+        " number, consider it disclosed, because everyone who lists processes can read it, and"
+        " remove it from the shell's history."
+    )
     if isinstance(error, click.BadOptionUsage):
-        message = "%s needs a value, or takes none." % error.option_name
+        message = _("%s needs a value, or takes none.") % error.option_name
     elif name:
         missing = isinstance(error, click.MissingParameter)
-        message = "%s is missing." % name if missing else "The value of %s is not valid." % name
-    return "%s See: %s --help" % (message, error.ctx.command_path if error.ctx else "facecert")
+        message = (_("%s is missing.") if missing else _("The value of %s is not valid.")) % name
+    return _("%s See: %s --help") % (message, error.ctx.command_path if error.ctx else "facecert")
 
 
 def _unwritten(error: OSError, output: Output) -> int:
     """Report a failed write, but not a closed pipe, because a reader may stop at any time."""
     with suppress(OSError):  # standard error cannot be written either
         if error.errno != errno.EPIPE:
-            message = "Reading or writing failed: %s." % error.strerror
+            message = _("Reading or writing failed: %s.") % error.strerror
             output.complain_in_words("OSError", message, UNWRITTEN)
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:

@@ -10,6 +10,7 @@ import click
 
 from ..client import Client
 from ..errors import InvalidParameter
+from ..locale import Text as _
 from ..params import check_scene_id
 from .output import Misuse, Output
 
@@ -26,17 +27,17 @@ def connect(scene_id: Optional[str] = None) -> Client:
     if scene_id is not None:
         client.scene_id = check_scene_id(scene_id)
     if client.scene_id is None:
-        raise Misuse("Set FACECERT_SCENE_ID to the scene's number (init, query, wait: --scene-id).")
+        raise Misuse(_("Set FACECERT_SCENE_ID to the scene's number, or give --scene-id."))
     return client
 
 
 def no_document_number(ctx: click.Context, argument: click.Parameter, value: Any) -> Any:
     """Refuse a CERTIFY_ID that looks like a document number."""
     if value and re.fullmatch("[0-9]{17}[0-9Xx]", value):
-        raise Misuse(
+        raise Misuse(_(
             "This looks like a document number. CERTIFY_ID is what init printed. Other users can"
             " read the command line, and the shell stores it: consider the number disclosed."
-        )
+        ))
     return value
 
 

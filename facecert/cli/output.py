@@ -16,6 +16,7 @@ import click
 
 from .. import errors
 from ..errors import FacecertError
+from ..locale import Text, Text as _, shown
 from ..redact import UNPRINTABLE
 
 DONE = 0
@@ -54,12 +55,12 @@ class Output:
                 "%-*s  %s" % (width, name, re.sub(UNPRINTABLE, " ", text))
                 for name, text in zip(fields, texts)
             )
-        click.echo(words)
+        say(words)
 
     def note(self, words: str) -> None:
         """Print a remark on standard error if that is a terminal."""
         if not self.errors_as_json and is_terminal(sys.stderr):
-            click.echo(words, err=True)
+            say(words, err=True)
 
     def complain(self, error: FacecertError, going_on: bool = False) -> int:
         """Print an error and return its exit code; ``going_on``: the command tries again."""
@@ -68,21 +69,26 @@ class Output:
         kind, message = type(error).__name__, str(error)
         if fields["certify_id"]:
             message += " (certify_id %s)" % fields["certify_id"]
-        words = "%s: %s" % (kind, message)
+        words = Text("%s: %s") % (kind, message)
         if going_on:
             fields["going_on"] = True
-            words += " Trying again."
+            words += _(" Trying again.")
         return self.complain_in_words(kind, message, exit_code(error), words, fields)
 
     def complain_in_words(
         self, kind: str, message: str, code: int, words: str = "", fields: Mapping[str, Any] = {}
     ) -> int:
         """Print an error, as ``words`` or as JSON with ``fields``, and return its exit code."""
-        text = "Error: %s" % (words or message)
+        text: str = _("Error: %s") % (words or message)
         if self.errors_as_json:
             text = json.dumps(dict(error=kind, message=message, exit_code=code, **fields))
-        click.echo(text, err=True)
+        say(text, err=True)
         return code
+
+
+def say(words: str, err: bool = False) -> None:
+    """Print words in the user's language."""
+    click.echo(shown(words), err=err)
 
 
 def plain(fields: Mapping[str, Any]) -> Dict[str, Any]:

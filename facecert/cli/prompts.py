@@ -12,10 +12,11 @@ from typing import Any, Dict, Tuple
 
 from ..crypto.sm2 import Ciphertext, looks_sealed
 from ..identity import check_text
+from ..locale import Text as _, shown
 from .output import Misuse, is_terminal
 
 #: Argument of ``init`` -> prompt. The environment variable is ``FACECERT_`` and the argument.
-PROMPTS = {"cert_name": "Name", "cert_no": "Document number"}
+PROMPTS = {"cert_name": _("Name"), "cert_no": _("Document number")}
 SHAPE = '{"cert_name": "...", "cert_no": "..."}'
 
 
@@ -35,7 +36,7 @@ def read() -> Tuple[str, str]:
         person.update({field: ask(PROMPTS[field]) for field in missing})
     elif len(missing) == 1:
         variable = "FACECERT_%s" % missing[0].upper()
-        raise Misuse("There is no terminal for a prompt. Set %s as well." % variable)
+        raise Misuse(_("There is no terminal for a prompt. Set %s as well.") % variable)
     elif missing:
         # Two ciphertexts are far shorter than 65536 bytes.
         person = _from_json(sys.stdin.buffer.read(65536) if sys.stdin else b"")
@@ -54,23 +55,23 @@ def ask(prompt: str) -> str:
             text = ""
             while not text.strip():
                 # Not click.prompt, which prints the prompt before it switches the echo off.
-                text = getpass.getpass(prompt + ": ")
+                text = getpass.getpass(shown(_("%s: ") % prompt))
             return text
         except getpass.GetPassWarning:
-            problem = "This terminal cannot hide what you type. Use standard input."
+            problem = _("This terminal cannot hide what you type. Use standard input.")
         except UnicodeDecodeError:  # it quotes its input
-            problem = "The locale's encoding lacks a character of your input. Try LC_ALL=C.UTF-8."
+            problem = _("The locale's encoding lacks a character you typed. Try LC_ALL=C.UTF-8.")
     raise Misuse(problem)
 
 
 def _from_json(data: bytes) -> Dict[str, str]:
     person: Any = None
-    wrong = "is UTF-16, not UTF-8" if b"\0" in data else "is empty"
+    wrong = _("is UTF-16, not UTF-8") if b"\0" in data else _("is empty")
     try:
         if data.strip() and b"\0" not in data:
-            wrong = "is not UTF-8 (GBK, perhaps)"
+            wrong = _("is not UTF-8 (GBK, perhaps)")
             text = data.decode("utf-8-sig")
-            wrong = "is not one JSON object"
+            wrong = _("is not one JSON object")
             person = json.loads(text)
     except (ValueError, RecursionError):
         pass  # not chained, because the error may quote its input
@@ -79,12 +80,13 @@ def _from_json(data: bytes) -> Dict[str, str]:
         others = [field for field in PROMPTS if not isinstance(person.get(field, ""), str)]
         if not missing and not others and len(person) == len(PROMPTS):
             return person
-        wrong = "has other keys than cert_name and cert_no"
+        both = _("cert_name and cert_no")
+        wrong = _("has other keys than %s") % both
         if missing:
-            wrong = "lacks %s" % " and ".join(missing)
+            wrong = _("lacks %s") % (missing[0] if len(missing) == 1 else both)
         elif others:
-            wrong = "is wrong: %s must be a text, in quotation marks" % " and ".join(others)
-    raise Misuse(
+            wrong = _("is wrong: %s must be a text, in quotation marks")
+            wrong %= others[0] if len(others) == 1 else both
+    raise Misuse(_(
         "Standard input %s. Give %s there in UTF-8, or set FACECERT_CERT_NAME and FACECERT_CERT_NO."
-        % (wrong, SHAPE)
-    )
+    ) % (wrong, SHAPE))  # fmt: skip

@@ -6,11 +6,13 @@ from typing import Optional
 import click
 
 from ..links import qr_svg, qr_terminal
+from ..locale import Text as _
+from .help import Command
 from .options import certify_url_argument, verbose_option
 from .output import Misuse
 
 
-@click.command()
+@click.command(cls=Command)
 @certify_url_argument
 @click.option("--svg", metavar="FILE", help="Write SVG to this file instead.")
 @verbose_option
@@ -27,4 +29,4 @@ def command(certify_url: str, svg: Optional[str]) -> None:
     try:
         Path(svg).write_text(qr_svg(certify_url), encoding="utf-8")
     except OSError as error:
-        raise Misuse("The file for --svg cannot be written: %s." % error.strerror)
+        raise Misuse(_("The file for --svg cannot be written: %s.") % error.strerror)

@@ -10,7 +10,9 @@ import click
 
 from ..client import Client
 from ..errors import OutputFailed, invalid, unimportable
+from ..locale import Text as _
 from ..results import QueryResult
+from .help import Command
 from .options import column_option, connect, json_option, no_document_number, scene_option
 from .options import verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, OUTCOME_UNKNOWN, UNWRITTEN, Misuse, Output
@@ -20,7 +22,7 @@ if TYPE_CHECKING:  # otherwise imported when needed, so that a single query stay
     from ..batch.ids import FileId
     from ..batch.run import Summary
 
-PASSED, NOT_YET = "passed", "not passed (or not yet)"
+PASSED, NOT_YET = _("passed"), _("not passed (or not yet)")
 
 
 def as_result(answer: QueryResult) -> Dict[str, Any]:
@@ -28,7 +30,7 @@ def as_result(answer: QueryResult) -> Dict[str, Any]:
     return {name: getattr(answer, name) for name in ("certify_id", "passed", "request_id")}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("certify_id", required=False, callback=no_document_number)
 @click.option("--batch", metavar="FILE", help="Query every id in a file; - is standard input.")
 @click.option("--ledger-pending", is_flag=True, help="Query what the ledger has no outcome of.")
@@ -66,9 +68,9 @@ def command(
     Example: facecert query --batch ids.csv --output results.jsonl --resume
     """
     if [certify_id is not None, batch is not None, ledger_pending].count(True) != 1:
-        raise Misuse("Give one of these: a CERTIFY_ID, --batch FILE, --ledger-pending.")
+        raise Misuse(_("Give one of these: a CERTIFY_ID, --batch FILE, --ledger-pending."))
     if certify_id is not None and (batch_options["resume"] or batch_options["path"] != "-"):
-        raise Misuse("--output and --resume go with --batch or --ledger-pending.")
+        raise Misuse(_("--output and --resume go with --batch or --ledger-pending."))
     with connect(scene_id) as client:
         if certify_id is None:
             return _many(client, batch, output, **batch_options)
@@ -98,7 +100,7 @@ def _many(
             names = ("answered", "passed", "failed", "invalid", "skipped", "interrupted")
             output.show(dict({name: getattr(summary, name) for name in names}, output=path), words)
         if isinstance(summary.error, OSError):
-            raise Misuse("The file of ids cannot be read: %s." % summary.error.strerror)
+            raise Misuse(_("The file of ids cannot be read: %s.") % summary.error.strerror)
         if summary.error is not None:
             raise summary.error
     except OutputFailed as error:
@@ -108,7 +110,7 @@ def _many(
         return output.complain_in_words("OutputFailed", str(error), UNWRITTEN)
     missing = summary.failed + summary.invalid
     if missing and not summary.interrupted:
-        words = "%d ids have no answer; their lines say why." % missing
+        words = _("%d ids have no answer; their lines say why.") % missing
         return output.complain_in_words("Incomplete", words, OUTCOME_UNKNOWN)
     return INTERRUPTED if summary.interrupted else DONE
 
@@ -126,13 +128,14 @@ def _pending(client: Client) -> "Iterator[FileId]":
 
 
 def _in_words(summary: "Summary") -> str:
-    words = "%d answered (%d passed), %d without an answer, %d lines without an id, %d skipped." % (
+    words = _("%d answered (%d passed), %d without an answer, %d lines without an id, %d skipped.")
+    words %= (
         summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped
     )  # fmt: skip
     if summary.interrupted:
-        words += " Interrupted: the same command with --resume goes on."
+        words += _(" Interrupted: the same command with --resume goes on.")
     elif summary.failed:
-        words += " The same command with --resume queries again where that may help."
+        words += _(" The same command with --resume queries again where that may help.")
     return words
 
 

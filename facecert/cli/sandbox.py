@@ -6,13 +6,15 @@ from typing import Optional
 
 import click
 
+from ..locale import Text as _
+from .help import Command
 from .options import verbose_option
-from .output import Misuse
+from .output import Misuse, say
 
 a_file = click.Path(exists=True, dir_okay=False)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--port", type=click.IntRange(0, 65535), default=8180, show_default=True)
 @click.option("--certificate", type=a_file, help="Serve https with this PEM file.")
 @click.option("--key", type=a_file, help="The certificate's private key, unless it is in there.")
@@ -35,7 +37,7 @@ def command(
     from ..sandbox import Sandbox
 
     if key and not certificate:
-        raise Misuse("--key needs --certificate.")
+        raise Misuse(_("--key needs --certificate."))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
     try:
         if context and certificate:
@@ -44,16 +46,15 @@ def command(
             port=port, ssl_context=context, data_as_text=data_as_text, person=person, after=after
         ).start()
     except ssl.SSLError:
-        raise Misuse("--certificate and --key must be a certificate in PEM format and its key.")
+        raise Misuse(_("--certificate and --key must be a certificate in PEM format and its key."))
     except OSError as error:
-        raise click.ClickException(
-            "Port %d cannot be used: %s. Choose another with --port." % (port, error.strerror)
-        )
-    click.echo("The sandbox listens; open %s in a browser." % sandbox.endpoint)
+        words = _("Port %d cannot be used: %s. Choose another with --port.")
+        raise click.ClickException(words % (port, error.strerror))
+    say(_("The sandbox listens; open %s in a browser.") % sandbox.endpoint)
     if certificate:
-        click.echo("Programs must trust its certificate (facecert: ALIBABA_CLOUD_CA_BUNDLE).")
-    click.echo("Set these variables for the program under test. facecert.init(), facecert.query()\n"
-               "and Client.from_environment() read them; Client(...) does not.\n")
+        say(_("Programs must trust its certificate (facecert: ALIBABA_CLOUD_CA_BUNDLE)."))
+    say(_("Set these variables for the program under test. facecert.init(), facecert.query()\n"
+          "and Client.from_environment() read them; Client(...) does not.\n"))
     for name, value in sandbox.environment.items():
         click.echo("  export %s=%s" % (name, value))
     named = {name[len("FACECERT_"):]: value for name, value in sandbox.environment.items()
@@ -62,14 +63,14 @@ def command(
     access_key = (sandbox.access_key_id, sandbox.access_key_secret)
     django = dict(named, ACCESS_KEY=access_key, PUBLIC_URL="http://127.0.0.1:8000")
     flask = dict(named, CREDENTIALS=access_key, PUBLIC_URL="http://127.0.0.1:5000")
-    click.echo("\nA Django site and a Flask app take their own settings instead:\n")
+    say(_("\nA Django site and a Flask app take their own settings instead:\n"))
     click.echo("  FACECERT = %r" % django)
     click.echo("  app.config.update(%s)"
                % ", ".join("FACECERT_%s=%r" % pair for pair in flask.items()))
-    click.echo("\nStop it with Ctrl-C.")
+    say(_("\nStop it with Ctrl-C."))
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        click.echo("Stopped.")
+        say(_("Stopped."))
     finally:
         sandbox.stop()

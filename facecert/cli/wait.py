@@ -6,7 +6,9 @@ from typing import Any, Dict, Optional, Union
 import click
 
 from ..errors import FacecertError
+from ..locale import Text as _
 from ..results import QueryResult, parse_time
+from .help import Command
 from .options import connect, json_option, no_document_number, scene_option, verbose_option
 from .output import DONE, INTERRUPTED, NOT_PASSED, Misuse, Output
 from .query import NOT_YET, PASSED, as_result
@@ -18,10 +20,10 @@ def _moment(
     try:
         return None if value is None else parse_time(value)
     except ValueError:
-        raise Misuse("--expires-at must be a time with its zone, as init printed it.") from None
+        raise Misuse(_("--expires-at must be a time with its zone, as init printed it.")) from None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("certify_id", callback=no_document_number)
 @scene_option
 @click.option("--minutes", type=click.FloatRange(min=0), default=35, show_default=True,
@@ -54,15 +56,18 @@ def command(
             known.update(as_result(news))
 
     with connect(scene_id) as client:
-        output.note("Querying every few seconds, for %g minutes at most. Ctrl-C ends it." % minutes)
+        words = _("Querying every few seconds, for %g minutes at most. Ctrl-C ends it.")
+        output.note(words % minutes)
         try:
             result = client.wait(
                 certify_id, seconds=minutes * 60, expires_at=expires_at, report=report
             )
             final, code = result is not None, DONE if result else NOT_PASSED
-            words = PASSED if result else "not passed; this is final" if final else NOT_YET
+            words = PASSED if result else _("not passed; this is final") if final else NOT_YET
         except KeyboardInterrupt:
-            state = "nothing is known yet" if known["passed"] is None else "last result: " + NOT_YET
-            final, words, code = False, "interrupted; " + state, INTERRUPTED
+            words = _("interrupted; last result: %s") % NOT_YET
+            if known["passed"] is None:
+                words = _("interrupted; nothing is known yet")
+            final, code = False, INTERRUPTED
     output.show(dict(known, final=final), words)
     return code

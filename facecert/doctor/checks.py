@@ -11,6 +11,7 @@ from ..client import Client
 from ..crypto import sm2
 from ..errors import ClockSkew, CredentialsError, DependencyError, FacecertError, ServiceError
 from ..links import is_loopback
+from ..locale import Text, Text as _
 from ..redact import mask_number
 from ..transport.credentials import ID, SECRET, Credentials
 from .finding import OK, PROBLEM, WARNING, Case, Finding, failed, within
@@ -43,55 +44,59 @@ def check_settings(case: Case) -> Iterator[Finding]:
         except FacecertError as error:
             valid = False
             words = str(error) if variable in str(error) else "%s: %s" % (variable, error)
-            yield Finding("settings", PROBLEM, words + ".", "correct or unset %s" % variable)
+            yield Finding("settings", PROBLEM, words + ".", _("correct or unset %s") % variable)
     if valid:
-        yield Finding("settings", OK, "The FACECERT_ variables that are set are valid.")
+        yield Finding("settings", OK, _("The FACECERT_ variables that are set are valid."))
     if not case.environ.get("FACECERT_SCENE_ID", "").strip():
-        words = "FACECERT_SCENE_ID is not set: the app must pass scene_id to Client or each call."
-        repair = "set FACECERT_SCENE_ID to the scene's number from the console"
+        words = _("FACECERT_SCENE_ID is not set: pass scene_id to Client or to each call.")
+        repair = _("set FACECERT_SCENE_ID to the scene's number from the console")
         yield Finding("settings", WARNING, words, repair)
 
 
 def check_credentials(case: Case) -> Iterator[Finding]:
     """Check that the standard chain finds an AccessKey, and name its source."""
-    repair = "set %s and %s where the app runs" % (ID, SECRET)
+    repair = _("set %s and %s where the app runs") % (ID, SECRET)
     try:
         snapshot = within(PATIENCE, Credentials().snapshot)
     except CredentialsError as error:
-        repair += " (systemd and cron read no shell profile), or attach a RAM role"
+        repair += _(" (systemd and cron read no shell profile), or attach a RAM role")
         yield Finding("credentials", PROBLEM, str(error), repair)
         return
     except TimeoutError:
-        words = "STS, the ECS metadata or ALIBABA_CLOUD_CREDENTIALS_URI gave no response."
-        repair += "; without ECS metadata: ALIBABA_CLOUD_ECS_METADATA_DISABLED=true"
+        words = _("STS, the ECS metadata or ALIBABA_CLOUD_CREDENTIALS_URI gave no response.")
+        repair += _("; without ECS metadata: ALIBABA_CLOUD_ECS_METADATA_DISABLED=true")
         yield Finding("credentials", PROBLEM, words, repair)
         return
-    yield Finding("credentials", OK, "AccessKey id %s, from: %s; %s STS token." % (
-        mask_number(snapshot.access_key_id), snapshot.source or "unnamed",
-        "with an" if snapshot.security_token else "no",
-    ))  # fmt: skip
+    words = _("AccessKey id %s, from: %s; no STS token.")
+    if snapshot.security_token:
+        words = _("AccessKey id %s, from: %s; with an STS token.")
+    words %= (mask_number(snapshot.access_key_id), snapshot.source or _("unnamed"))
+    yield Finding("credentials", OK, words)
 
 
 def check_sm2(case: Case) -> Iterator[Finding]:
     """Check that encryption gives the standard's result, and which public key it uses."""
     if sm2_works():
-        yield Finding("sm2", OK, "Encryption gives the result of the standard's example.")
+        yield Finding("sm2", OK, _("Encryption gives the result of the standard's example."))
     else:
-        words = "Encryption does not give the standard's result: facecert or gmssl is damaged."
+        words = _("Encryption does not give the standard's result: facecert or gmssl is damaged.")
         repair = "python -m pip install --force-reinstall --no-deps gmssl"
         yield Finding("sm2", PROBLEM, words, repair)
-    note = " FACECERT_ENCRYPT is off; this is about facecert.encrypt() only."
-    note = "" if case.setting("FACECERT_ENCRYPT") else note
-    unset = "unset %s" % sm2.VARIABLE
+    note = Text()
+    if not case.setting("FACECERT_ENCRYPT"):
+        note = _(" FACECERT_ENCRYPT is off; this is about facecert.encrypt() only.")
     key = case.setting(sm2.VARIABLE)
     if key is None or key == sm2.published_key():
-        yield Finding("sm2", OK, "The key is the one that the service publishes." + note)
+        yield Finding("sm2", OK, _("The key is the one that the service publishes.") + note)
     elif is_loopback(case.endpoint):
-        words = "The key is not the published one. The sandbox's key cannot be checked."
+        words = _("The key is not the published one. The sandbox's key cannot be checked.")
         yield Finding("sm2", OK, words + note)
     else:
-        words = "The service publishes another key. Unless it issued this one, encrypted calls end"
-        yield Finding("sm2", WARNING, words + " with 501 系统错误." + note, unset)
+        words = _(
+            "The service publishes another key. Unless it issued this one, encrypted calls end"
+            " with 501 系统错误."
+        )
+        yield Finding("sm2", WARNING, words + note, _("unset %s") % sm2.VARIABLE)
 
 
 def sm2_works() -> bool:
@@ -105,32 +110,33 @@ def check_ledger(case: Case) -> Iterator[Finding]:
     """Check that the ledger in the environment can be read and written."""
     url = case.setting("FACECERT_LEDGER")
     if url is None:
-        yield Finding("ledger", OK, "FACECERT_LEDGER is not set: store every certify_id yourself.")
+        words = _("FACECERT_LEDGER is not set: store every certify_id yourself.")
+        yield Finding("ledger", OK, words)
         return
     from ..ledger.store import Ledger
 
     with closing(Ledger(url)) as ledger:
         if not ledger.database.is_there:
-            words = "%r does not exist yet; the first init creates it. Check the path."
+            words = _("%r does not exist yet; the first init creates it. Check the path.")
             yield Finding("ledger", WARNING, words % ledger.database)
             return
         ledger.check()
         unsettled = sum(1 for entry in ledger.unsettled())
-    words = "%r can be read and written; %d verifications are unsettled."
+    words = _("%r can be read and written; %d verifications are unsettled.")
     repair = "facecert ledger unsettled" if unsettled else ""
     yield Finding("ledger", OK, words % (ledger.database, unsettled), repair)
 
 
 def check_call(case: Case) -> Iterator[Finding]:
     """Make one signed query about a verification that does not exist; the refusal is the proof."""
-    words = "A signed query reached the service: key, signature, clock and permission are right."
+    words = _("A signed query reached the service: key, signature, clock and permission are right.")
     finding = Finding("call", OK, words)
     try:
         with Client(**dict(settings.from_environment(case.environ), attempts=1)) as client:
             if client.query("0" * 32).passed:
-                words = "%s is not the service: an unknown verification counts as passed there."
+                words = _("%s is not the service: an unknown verification counts as passed there.")
                 words %= urlsplit(client.endpoint).netloc
-                finding = Finding("call", PROBLEM, words, "correct FACECERT_ENDPOINT")
+                finding = Finding("call", PROBLEM, words, _("correct FACECERT_ENDPOINT"))
     except FacecertError as error:
         if not isinstance(error, ServiceError) or error.code != 400:
             finding = failed("call", error)

@@ -9,6 +9,7 @@ from typing import Any, Callable, Mapping, NamedTuple, TypeVar
 from .. import settings
 from ..errors import FacecertError
 from ..links import DEFAULT_ENDPOINT
+from ..locale import Text as _
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 
@@ -16,7 +17,7 @@ Result = TypeVar("Result")
 
 
 class Finding(NamedTuple):
-    """One result of a check, without any secret or personal data.
+    """One result of a check, in English, without any secret or personal data.
 
     Attributes:
         subject: what was checked, in a word: ``"packages"``, ``"dns"``, ``"clock"`` ...
@@ -51,10 +52,10 @@ class Case(NamedTuple):
 def failed(subject: str, error: Exception) -> Finding:
     """Return the finding of an error. Only messages of facecert's errors are safe to show."""
     if not isinstance(error, FacecertError):
-        words = "This check failed with %s. Please report it; the other checks go on."
+        words = _("This check failed with %s. Please report it; the other checks go on.")
         return Finding(subject, PROBLEM, words % type(error).__name__)
-    words, *repair = re.split(" (?:Repair|Install)[a-z ]* with: ", str(error))
-    return Finding(subject, PROBLEM, "%s: %s" % (type(error).__name__, words), "".join(repair))
+    cause, *repair = re.split(" (?:Repair|Install)[a-z ]* with: ", str(error))
+    return Finding(subject, PROBLEM, "%s: %s" % (type(error).__name__, cause), "".join(repair))
 
 
 def within(seconds: float, call: Callable[[], Result]) -> Result:

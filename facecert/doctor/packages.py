@@ -13,6 +13,7 @@ import warnings
 from typing import Any, Iterator, List, Optional
 
 from .._version import __version__
+from ..locale import Text as _
 from .finding import OK, PROBLEM, WARNING, Case, Finding
 
 CORE = "aliyun-python-sdk-core"
@@ -45,11 +46,11 @@ _INSTALL = "python -m pip install "
 
 def check_python(case: Case) -> Iterator[Finding]:
     """Check the version of Python."""
-    where = sys.executable or "an unknown path"
-    words = "Python %d.%d.%d at %s, facecert %s." % (*sys.version_info[:3], where, __version__)
+    where = sys.executable or _("an unknown path")
+    words = _("Python %d.%d.%d at %s, facecert %s.") % (*sys.version_info[:3], where, __version__)
     if sys.version_info[:2] > NEWEST_PYTHON:
-        words += " facecert is tested with 3.6 to %d.%d; this Python is newer." % NEWEST_PYTHON
-        yield Finding("python", WARNING, words, "use Python %d.%d" % NEWEST_PYTHON)
+        words += _(" facecert is tested with 3.6 to %d.%d; this Python is newer.") % NEWEST_PYTHON
+        yield Finding("python", WARNING, words, _("use Python %d.%d") % NEWEST_PYTHON)
     else:
         yield Finding("python", OK, words)
 
@@ -58,21 +59,23 @@ def check_packages(case: Case) -> Iterator[Finding]:
     """Check that the packages are installed and can make and sign a request."""
     versions = {name: _version(name) for name in (CORE, CORE_V3, *NEEDED, *EXTRAS)}
     there = ["%s %s" % (name, version) for name, version in versions.items() if version]
-    words = "Installed: %s." % (", ".join(there) or "none of the packages")
+    words = _("Installed: %s.") % (", ".join(there) or _("none of the packages"))
     without = ["%s (%s)" % (name, EXTRAS[name]) for name in EXTRAS if not versions[name]]
     if without:
-        words += " Not installed, for extras only: %s." % ", ".join(without)
+        words += _(" Not installed, for extras only: %s.") % ", ".join(without)
     yield Finding("packages", OK, words)
     for name, oldest in OLDEST.items():
         found = versions[name]
         if found and _numbers(found) < _numbers(oldest):
-            words = "%s %s is too old: facecert needs %s or later" % (name, found, oldest)
-            words += " for its extra %s." % EXTRAS[name] if name in EXTRAS else "."
-            verdict = WARNING if name in EXTRAS else PROBLEM
+            words = _("%s %s is too old: facecert needs %s or later.") % (name, found, oldest)
+            verdict = PROBLEM
+            if name in EXTRAS:
+                words += _(" This is about its extra %s only.") % EXTRAS[name]
+                verdict = WARNING
             yield Finding("packages", verdict, words, '%s"%s>=%s"' % (_INSTALL, name, oldest))
     missing = [name for name, module in NEEDED.items() if not versions[name] and not _file(module)]
     if missing:
-        words = "Missing: %s. facecert needs them for every call."
+        words = _("Missing: %s. facecert needs them for every call.")
         yield Finding("packages", PROBLEM, words % ", ".join(missing), _INSTALL + " ".join(missing))
     signs = all(_import(module) for module in _SIGNER)
     yield _core(versions[CORE], versions[CORE_V3], signs)
@@ -89,27 +92,30 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
     file = _file("aliyunsdkcore")
     text = pathlib.Path(file).read_text(encoding="utf-8", errors="replace") if file else ""
     match = re.search(r"""^__version__\s*=\s*["']([0-9A-Za-z.+-]+)["']""", text, re.M)
-    known = match.group(1) if match else "(unknown version)"
+    known = match.group(1) if match else _("(unknown version)")
     if core and core_v3:
         owners = {core: CORE, core_v3: CORE_V3} if core != core_v3 else {}
         names = (CORE, core, CORE_V3, core_v3)
-        words = "%s %s and %s %s are both installed, as the same import package." % names
-        words += " On disk is %s of %s, " % (known, owners.get(known, "unknown distribution"))
+        words = _("%s %s and %s %s are both installed, as the same import package.") % names
+        owner = owners.get(known, _("unknown distribution"))
+        words += _(" On disk is %s of %s, ") % (known, owner)
         if signs:
-            words += "and it can be imported. It works until pip uninstalls or updates one of them."
-            words += " After the repair pip check reports core-v3 missing; facecert works without."
+            words += _(
+                "and it can be imported. It works until pip uninstalls or updates one of them."
+                " After the repair pip check reports core-v3 missing; facecert works without."
+            )
             return Finding("packages", WARNING, words, repair)
-        words += "and it cannot be imported: the files are mixed, or core-v3 runs on Python 3.12."
+        words += _("and it cannot be imported: its files are mixed, or Python is 3.12 or later.")
     elif signs:
-        return Finding("packages", OK, "aliyunsdkcore %s can be imported." % known)
+        return Finding("packages", OK, _("aliyunsdkcore %s can be imported.") % known)
     elif core_v3 and sys.version_info >= (3, 12):
-        words = CORE_V3 + " alone is installed; it cannot be imported on Python 3.12 or later."
+        words = _("%s alone is installed; it cannot be imported on Python 3.12 or later.") % CORE_V3
     elif not core and not core_v3 and file is None:
-        words = "Neither %s nor %s is installed, so no request can be signed." % (CORE, CORE_V3)
+        words = _("Neither %s nor %s is installed, so no request can be signed.") % (CORE, CORE_V3)
         repair = _INSTALL + CORE
     else:
-        words = "aliyunsdkcore " + known
-        words += " is on disk and cannot be imported: files are missing, or mixed."
+        words = _("aliyunsdkcore %s is on disk and cannot be imported: files are missing or mixed.")
+        words %= known
     return Finding("packages", PROBLEM, words, repair)
 
 

@@ -83,7 +83,7 @@ def test_the_list_imports_no_command_and_nothing_heavy(arguments):
     said = run_python(code)
     for name, words in COMMANDS.items():
         assert re.search(r"^  %s +%s" % (name, re.escape(words[:40])), said, re.M)
-    assert said.strip().endswith("IMPORTED ['facecert.cli.output']")
+    assert said.strip().endswith("IMPORTED ['facecert.cli.help', 'facecert.cli.output']")
 
 
 def test_the_help_and_the_guide_have_every_exit_code():

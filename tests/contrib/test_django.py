@@ -33,6 +33,7 @@ from django.db import (  # noqa: E402
 )
 from django.test import Client, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from django.utils.translation import override  # noqa: E402
 
 from facecert.contrib.django import conf, models as django_models, signals  # noqa: E402
 from facecert.contrib.django.models import (  # noqa: E402
@@ -636,6 +637,8 @@ def test_makemigrations_finds_nothing_to_do(options):
     for setting in ("django.db.models.AutoField", "django.db.models.BigAutoField"):
         with override_settings(DEFAULT_AUTO_FIELD=setting):
             call_command("makemigrations", "facecert", check=True, dry_run=True, verbosity=0)
+            with override("zh-hans"):
+                call_command("makemigrations", "facecert", check=True, dry_run=True, verbosity=0)
 
 
 def test_the_migration_makes_the_table_and_takes_it_away(options):
@@ -1166,3 +1169,43 @@ def test_bug_a_timeout_at_the_first_call_left_the_site_locked(options):
         assert conf.client() is found[-1], step
         step += 1
     assert step > 20
+
+
+def test_the_admin_in_chinese(opened, settings_in_chinese):
+    from django.contrib.auth.models import User
+
+    User.objects.all().delete()
+    client = Client()
+    client.force_login(User.objects.create_superuser("boss", "boss@shop.example", "password"))
+    page = client.get("/admin/facecert/verification/").content.decode()
+    for words in ("实人认证", "订单号", "场景 ID", "已通知的结果", "尚未完成", "未通过", "1 认证"):
+        assert words in page
+    page = client.get("/admin/facecert/verification/%d/change/" % opened.pk).content.decode()
+    assert "请求 ID" in page and "过期时间" in page and "尚未完成" in page
+    User.objects.all().delete()
+
+
+def test_the_texts_of_the_site_stay_its_own(settings_in_chinese):
+    """A site may call its own states ``passed``, or ``opened``."""
+    from django.utils.translation import gettext
+
+    assert [gettext(one) for one in facecert.lifecycle.STATES] == list(facecert.lifecycle.STATES)
+    assert Verification(state="passed").get_state_display() == "已通过"
+    with override("en"):
+        assert Verification(state="passed").get_state_display() == "passed"
+
+
+def test_checks_in_chinese(settings_in_chinese):
+    with override_settings(FACECERT={}):
+        found = checks.run_checks(tags=["facecert"], include_deployment_checks=True)
+    shown = "".join(map(str, found))
+    assert "缺少 FACECERT['CALLBACK_SECRET']，或不足" in shown and "例如 'https://shop.example'" in shown
+    with override("en"):
+        assert "FACECERT['PUBLIC_URL'] is missing" in "".join(map(str, found))
+
+
+@pytest.fixture
+def settings_in_chinese():
+    """The user's language, as LocaleMiddleware or LANGUAGE_CODE sets it."""
+    with override("zh-hans"):
+        yield

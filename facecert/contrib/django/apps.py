@@ -6,13 +6,15 @@ from django.apps import AppConfig
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 
+from . import _
+
 
 class FacecertConfig(AppConfig):
     """``facecert.contrib.django``, with the label ``facecert``."""
 
     name = "facecert.contrib.django"
     label = "facecert"
-    verbose_name = "facecert"
+    verbose_name = _("facecert")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -24,7 +24,7 @@ from ...lifecycle import (
 from ...params import check_order_no
 from ...redact import Hidden, guarded
 from ...results import InitResult, QueryResult
-from . import conf
+from . import _, conf
 from .signals import verified
 
 _log = logging.getLogger(__name__)
@@ -43,17 +43,25 @@ class Verification(models.Model):
 
     # Explicit, or the migration would depend on the site's DEFAULT_AUTO_FIELD.
     id = models.BigAutoField(primary_key=True)
-    outer_order_no = models.CharField(max_length=32, unique=True)
-    certify_id = models.CharField(max_length=64, blank=True, null=True, unique=True)
-    scene_id = models.CharField(max_length=32)
-    request_id = models.CharField(max_length=64, blank=True, default="")
-    state = models.CharField(max_length=8, default=SENT, choices=[(one, one) for one in STATES])
-    told = models.CharField(max_length=8, blank=True, default="")
-    created_at = models.DateTimeField(default=timezone.now)
-    expires_at = models.DateTimeField()
-    decided_at = models.DateTimeField(null=True, blank=True)
+    outer_order_no = models.CharField(_("order number"), max_length=32, unique=True)
+    certify_id = models.CharField(
+        _("certify_id"), max_length=64, blank=True, null=True, unique=True
+    )  # fmt: skip
+    scene_id = models.CharField(_("scene id"), max_length=32)
+    request_id = models.CharField(_("request id"), max_length=64, blank=True, default="")
+    state = models.CharField(
+        _("state"), max_length=8, default=SENT, choices=[(one, _(one)) for one in STATES]
+    )
+    told = models.CharField(
+        _("told state"), max_length=8, blank=True, default="",
+        choices=[(one, _(one)) for one in FINAL],
+    )  # fmt: skip
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    expires_at = models.DateTimeField(_("expires at"))
+    decided_at = models.DateTimeField(_("decided at"), null=True, blank=True)
 
     class Meta:
+        verbose_name, verbose_name_plural = _("verification"), _("verifications")
         ordering = ["-created_at"]
 
     def __str__(self) -> str:

@@ -9,7 +9,6 @@ from django.utils import timezone
 from ...client import Client
 from ...errors import FacecertError
 from ...lifecycle import GRACE, SENT, UNKNOWN
-from .checks import NO_RECEIVER, RECEIVER_HINT
 from .models import Verification, again_if_lost, written
 from .signals import verified
 
@@ -21,7 +20,10 @@ def keys(report: Callable[[str], Any]) -> List[Any]:
     """
     if not verified.has_listeners(Verification):
         # The states would be final, and no later receiver would be told.
-        raise ImproperlyConfigured("%s %s" % (NO_RECEIVER, RECEIVER_HINT))
+        raise ImproperlyConfigured(
+            "No receiver of the signal verified is connected. Import the receivers in ready() of an"
+            " AppConfig that INSTALLED_APPS names; see manage.py check."
+        )
     # The response to init was not stored, and without a certify_id nothing can be queried.
     lost = written().filter(certify_id=None, state=SENT, expires_at__lt=timezone.now() - GRACE)
     for order in list(lost.values_list("outer_order_no", flat=True)):

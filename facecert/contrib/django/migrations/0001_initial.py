@@ -2,8 +2,11 @@
 
 from typing import Any, List
 
-import django.utils.timezone
 from django.db import migrations, models
+from django.utils import timezone
+
+
+STATES = ("sent", "opened", "refused", "unknown", "passed", "failed")
 
 
 class Migration(migrations.Migration):
@@ -18,32 +21,29 @@ class Migration(migrations.Migration):
             name="Verification",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("outer_order_no", models.CharField(max_length=32, unique=True)),
+                ("outer_order_no", models.CharField("order number", max_length=32, unique=True)),
                 (
                     "certify_id",
                     models.CharField(blank=True, db_index=True, default="", max_length=64),
                 ),
-                ("scene_id", models.CharField(max_length=32)),
-                ("request_id", models.CharField(blank=True, default="", max_length=64)),
+                ("scene_id", models.CharField("scene id", max_length=32)),
+                (
+                    "request_id",
+                    models.CharField("request id", blank=True, default="", max_length=64),
+                ),
                 (
                     "state",
                     models.CharField(
-                        choices=[
-                            ("sent", "sent"),
-                            ("opened", "opened"),
-                            ("refused", "refused"),
-                            ("unknown", "unknown"),
-                            ("passed", "passed"),
-                            ("failed", "failed"),
-                        ],
-                        default="sent",
-                        max_length=8,
+                        "state", choices=list(zip(STATES, STATES)), default="sent", max_length=8
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
-                ("expires_at", models.DateTimeField()),
-                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField("created at", default=timezone.now)),
+                ("expires_at", models.DateTimeField("expires at")),
+                ("decided_at", models.DateTimeField("decided at", blank=True, null=True)),
             ],
-            options={"ordering": ["-created_at"]},
+            options={
+                "ordering": ["-created_at"],
+                "verbose_name": "verification", "verbose_name_plural": "verifications",
+            },
         ),
     ]

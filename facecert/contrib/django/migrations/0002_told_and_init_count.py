@@ -55,7 +55,10 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="verification",
             name="told",
-            field=models.CharField(blank=True, default="", max_length=8),
+            field=models.CharField(
+                "told state", blank=True, default="", max_length=8,
+                choices=[("passed", "passed"), ("failed", "failed")],
+            ),
         ),
         migrations.AlterField(
             model_name="verification",
@@ -66,7 +69,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="verification",
             name="certify_id",
-            field=models.CharField(blank=True, max_length=64, null=True, unique=True),
+            field=models.CharField("certify_id", blank=True, max_length=64, null=True, unique=True),
         ),
         migrations.RunPython(compare_exactly, migrations.RunPython.noop, atomic=False),
     ]
