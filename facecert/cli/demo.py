@@ -83,7 +83,7 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
         if page:
             time.sleep(2)  # for the browser, which still loads the last page
         client.close()
-        say(_("\nNext: facecert demo --page, and README.rst, \"Going live\"."))
+        say(_("\nNext: facecert demo --page, and \"Three variables\" in README.rst."))
 
 
 def _demo_live(minutes: float) -> None:

@@ -166,7 +166,9 @@ def test_every_message_of_the_page_is_one_of_facecerts():
     lines = re.findall("^``.+$", section("ERRORS.rst", "Messages").partition("\n\n``")[2], re.M)
     terms = [term for line in lines for term in re.findall("``(.+?)``", line)]
     assert len(terms) > 25
-    assert [term for term in terms if not any(term in text for text in texts)] == []
+    # The name of a field is put before a rule.
+    rules = [re.sub("^[a-z_]+ (?=is |has |must )", "", term) for term in terms]
+    assert [rule for rule in rules if not any(rule in text for text in texts)] == []
 
 
 def test_the_python_of_the_guide_runs(client, open_many, tmp_path, monkeypatch):
