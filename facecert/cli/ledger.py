@@ -219,7 +219,7 @@ def import_bill(file: str, month: str, column: str, output: Output) -> int:
     if skipped:
         words += _("\nSkipped, because they have no id: %s.") % ", ".join(skipped[:_SHOWN])
     for name, ids in lists.items():
-        words += Text("\n%s: %d") % (_TITLES[name], len(ids))
+        words += _("\n%s: %d") % (_TITLES[name], len(ids))
         words += "".join("\n  %s" % one for one in ids[:_SHOWN])
         words += _("\n  ... (--json shows all)") if len(ids) > _SHOWN else ""
     output.show(dict(lists, month=month, lines=lines, new=new, skipped=skipped), words)

@@ -50,6 +50,6 @@ def choose() -> None:
     try:
         "\u5b9e\u4eba\u8ba4\u8bc1".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeError:
-        folder = os.devnull
+        folder = os.devnull  # where no catalogue is
     gettext.bindtextdomain(DOMAIN, folder)
     gettext.textdomain(DOMAIN)
