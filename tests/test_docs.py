@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 
+import guides
 import pytest
 from conftest import NAME, NUMBER, ROOT
 
@@ -126,6 +127,9 @@ def test_every_link_and_path_leads_somewhere(page):
 def test_every_page_is_valid_and_its_python_compiles(page):
     for block in code(page, "python"):
         compile(block, page.name, "exec")
+    # Next to Chinese characters markup needs a space, or it is shown as it stands.
+    shown = list(parsed(page).findall(nodes.literal))
+    assert len(shown) == len(guides.literals(page))
 
 
 @both_languages

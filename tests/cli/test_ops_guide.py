@@ -1,4 +1,4 @@
-"""The pages of examples/ops: both languages say the same, commands run, tables are complete."""
+"""The pages of examples/ops: commands run, tables are complete."""
 
 import ast
 import configparser
@@ -9,10 +9,10 @@ import shutil
 import stat
 import subprocess
 import sys
-import textwrap
 import threading
 from datetime import datetime
 
+import guides
 import pytest
 from conftest import ROOT
 
@@ -42,8 +42,7 @@ def read(name):
 
 
 def blocks(name, language):
-    found = re.findall(r"\.\. code-block:: %s\n\n((?:    .*\n|\n)+)" % language, read(name))
-    return [textwrap.dedent(block).strip("\n") + "\n" for block in found]
+    return guides.blocks(OPS / name, language)
 
 
 def section(name, heading):
@@ -58,31 +57,6 @@ def first_cells(text):
         if borders % 3 == 2:  # behind the table's head
             found += re.findall("^``([^`]+)`` ", line)
     return found
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_the_chinese_page_has_the_same_code_rows_and_links(page):
-    english, chinese = read(page + ".rst"), read(page + ".zh.rst")
-    assert blocks(page + ".rst", r"\w+") == blocks(page + ".zh.rst", r"\w+")
-    assert english.count("\n---") == chinese.count("\n---")
-    assert first_cells(english) == first_cells(chinese)
-    assert set(re.findall("``.+?``", english)) == set(re.findall("``.+?``", chinese))
-    link = r"<([^\s<>]+)>`_"
-    targets = [one.replace(".zh", "") for one in re.findall(link, chinese)]
-    assert targets == [one.replace(".zh", "") for one in re.findall(link, english)]
-    for target in re.findall(link, english + chinese):
-        assert "/" in target or (OPS / target).is_file(), target
-
-
-@pytest.mark.parametrize("language", [".rst", ".zh.rst"])
-@pytest.mark.parametrize("page", PAGES)
-def test_docutils_shows_every_page_without_a_warning(page, language):
-    publish_doctree = pytest.importorskip("docutils.core").publish_doctree
-    strict = {"report_level": 2, "halt_level": 2, "syntax_highlight": "none"}
-    text = read(page + language)
-    shown = str(publish_doctree(text, settings_overrides=strict))
-    # Next to Chinese characters markup needs a space, or it is shown as it stands.
-    assert shown.count("<literal>") == len(re.findall("``.+?``", text))
 
 
 def is_there(line):

@@ -1,4 +1,4 @@
-"""The guides below examples/: their code runs as the pages show it; both languages are equal."""
+"""The guides below examples/: their code runs as the pages show it."""
 
 import os
 import re
@@ -11,7 +11,6 @@ import pytest
 from conftest import ROOT
 
 EXAMPLES = ROOT / "examples"
-GUIDES = pytest.mark.parametrize("guide", guides.GUIDES, ids=lambda path: path.name)
 
 #: The customer, the platform and cron of the Django guide.
 DJANGO_TEST = '''
@@ -158,35 +157,6 @@ def test_a_guide_quotes_its_programs(name):
         assert lines.count("\n") > 2 and "\n" + textwrap.indent(lines, "    ") in text or (
             "\n" + lines in text
         ), program
-
-
-@GUIDES
-def test_both_languages_of_a_guide_say_the_same(guide):
-    english, chinese = [guide / name for name in guides.LANGUAGES]
-    assert guides.blocks(english) == guides.blocks(chinese)
-    assert guides.skeleton(english) == guides.skeleton(chinese)
-
-
-@GUIDES
-def test_every_link_of_a_guide_leads_somewhere(guide):
-    english, chinese = [guides.links(guide / name) for name in guides.LANGUAGES]
-    assert (english[0], chinese[0]) == ("README.zh.rst", "README.rst")
-    assert all((guide / link).is_file() for link in english), english
-    # Each page leads to pages in its own language; every guide has both.
-    assert sorted(english[1:]) == sorted(link.replace(".zh.rst", ".rst") for link in chinese[1:])
-    assert all(".zh." in link for link in chinese[1:] if link.endswith(".rst")), chinese
-
-
-@GUIDES
-@pytest.mark.parametrize("language", guides.LANGUAGES)
-def test_docutils_shows_every_guide_without_a_warning(guide, language):
-    publish_doctree = pytest.importorskip("docutils.core").publish_doctree
-    strict = {"report_level": 2, "halt_level": 2, "syntax_highlight": "none"}
-    page = guide / language
-    shown = str(publish_doctree(page.read_text("utf-8"), settings_overrides=strict))
-    # Next to Chinese characters markup needs a space, or it is shown as it stands.
-    assert shown.count("<literal>") == len(guides.literals(page))
-    assert shown.count("<reference ") == len(guides.links(page))
 
 
 @pytest.mark.parametrize("name", ["callbacks", "django_site", "flask_app", "from_acs_client"])
