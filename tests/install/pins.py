@@ -340,6 +340,9 @@ def main() -> None:
         # The person's step is taken in this process.
         os.environ["ALIBABA_CLOUD_CA_BUNDLE"] = sandbox["ALIBABA_CLOUD_CA_BUNDLE"]
         databases = trips.Databases(stack, folder)
+        left = set(CASES).difference(options.cases or CASES)
+        if left:
+            print("Not run here, but with --all: %s" % ", ".join(sorted(left)), flush=True)
         for name in options.cases or CASES:
             begun = time.monotonic()
             check(name, CASES[name], wheel, sandbox, folder, databases, options.all)
