@@ -23,7 +23,8 @@ def person(order):
     """Return the person of an order; each order has another one."""
     drawn = int(hashlib.sha256(order.encode()).hexdigest(), 16)
     letters = [chr(0x4E00 + (drawn >> 16 * place) % 0x4000) for place in range(2)]
-    return {"cert_name": NAME + "".join(letters), "cert_no": NUMBER + "%08d" % (drawn % 10**8)}
+    # 19 digits, because 18 would need a check digit.
+    return {"cert_name": NAME + "".join(letters), "cert_no": NUMBER + "%09d" % (drawn % 10**9)}
 
 
 def access_key(salt, number):
