@@ -22,7 +22,7 @@ def wait_for(what, found):
 def main():
     """Open a verification by a task, pass it, and have the worker settle it."""
     ledger = Ledger(tasks.os.environ["FACECERT_LEDGER"])
-    with Sandbox(port=8180) as sandbox:
+    with Sandbox(port=tasks.PORT) as sandbox:
         order = shop.create("张三", "330103199001011230")
         for _ in range(2):  # as a broker may deliver it
             tasks.open_verification.delay(order)

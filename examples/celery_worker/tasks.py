@@ -10,12 +10,14 @@ from facecert.batch import SharedRate
 from facecert.contrib.celery import SCHEDULE
 
 REDIS = os.environ.get("SHOP_REDIS", "redis://127.0.0.1:6399")
+#: Of the sandbox of demo.py.
+PORT = int(os.environ.get("SHOP_PORT", "8180"))
 
 os.environ.setdefault("FACECERT_LEDGER", os.path.join(shop.FOLDER, "ledger.db"))
-if "FACECERT_SCENE_ID" not in os.environ:  # the sandbox of demo.py
+if "FACECERT_SCENE_ID" not in os.environ:
     os.environ.update(
         FACECERT_SCENE_ID="1000000006",
-        FACECERT_ENDPOINT="http://127.0.0.1:8180",
+        FACECERT_ENDPOINT="http://127.0.0.1:%d" % PORT,
         ALIBABA_CLOUD_ACCESS_KEY_ID="sandbox-access-key-id",
         ALIBABA_CLOUD_ACCESS_KEY_SECRET="sandbox-access-key-secret",
     )

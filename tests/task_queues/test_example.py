@@ -7,6 +7,7 @@ import fleet
 import guides
 import pytest
 from conftest import ROOT
+from web_servers import free_port
 
 EXAMPLE = ROOT / "examples" / "celery_worker"
 PAGE = EXAMPLE / "README.rst"
@@ -24,7 +25,8 @@ def test_the_commands_of_the_guide(redis_server, tmp_path):
     pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
     worker, demo = guides.blocks(PAGE, "console")[0].replace("$ ", "").splitlines()[2:4]
     worker = worker.replace("/tmp/facecert-beat", str(tmp_path / "beat")).split()
-    environ = fleet.environment(tmp_path, redis_server.url[:-1] + "3")
+    port = str(free_port())
+    environ = fleet.environment(tmp_path, redis_server.url[:-1] + "3", SHOP_PORT=port)
     with open(str(tmp_path / "log"), "wb") as log:
         running = subprocess.Popen(
             [sys.executable, "-m"] + worker, env=environ, cwd=str(EXAMPLE), stdout=log, stderr=log
