@@ -87,7 +87,8 @@ class Callback:
         if secrets and not (
             order and self.token and check_token(secrets, order, self.token, endpoint)
         ):
-            raise CallbackError("The callback's token is missing, or belongs to another order.")
+            words = "The callback's token is missing, or is of another order, secret or endpoint."
+            raise CallbackError(words)
         if not secrets and certify_id is None:
             rule = "is missing: without it a callback can only be checked by its certify_id"
             raise invalid("callback_secret", rule)

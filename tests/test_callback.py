@@ -243,6 +243,12 @@ def test_bug_a_token_made_beside_a_sandbox_was_good_in_production(one, other, sa
             callback.check(SECRET, endpoint=other)
 
 
+def test_bug_the_token_of_a_server_with_another_secret_seemed_to_be_of_another_order():
+    callback = Callback(ID, True, make_token(SECRET, "order1"), "order1")
+    with pytest.raises(CallbackError, match="another order, secret or endpoint"):
+        callback.check("another-secret-of-some-length")
+
+
 @pytest.mark.parametrize("endpoint", ["", "saf.example", "127.0.0.1:8180", "https://"])
 def test_a_token_is_bound_to_no_endpoint_without_a_host(endpoint):
     with pytest.raises(InvalidParameter) as caught:
