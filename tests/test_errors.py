@@ -97,7 +97,7 @@ def test_a_dependency_errors_msg_is_its_message():
 
 
 @pytest.mark.parametrize("module, use, needed", [
-    ("flask", "import facecert.contrib.flask", "Flask and blinker"),
+    ("blinker", "import facecert.contrib.flask", "Flask and blinker"),
     ("flask", "from facecert.sandbox import Sandbox; Sandbox()", "Flask"),
     ("cryptography", "import facecert.crypto as it; it.PictureKey.generate('a')", "cryptography"),
     ("sqlalchemy", "import facecert.ledger", "SQLAlchemy 1.4"),

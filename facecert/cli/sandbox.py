@@ -63,7 +63,7 @@ def command(
     access_key = (sandbox.access_key_id, sandbox.access_key_secret)
     django = dict(named, ACCESS_KEY=access_key, PUBLIC_URL="http://127.0.0.1:8000")
     flask = dict(named, CREDENTIALS=access_key, PUBLIC_URL="http://127.0.0.1:5000")
-    say(_("\nA Django site and a Flask app take their own settings instead:\n"))
+    say(_("\nA Django site and the Flask extension take their own settings instead:\n"))
     click.echo("  FACECERT = %r" % django)
     click.echo("  app.config.update(%s)"
                % ", ".join("FACECERT_%s=%r" % pair for pair in flask.items()))
