@@ -340,7 +340,7 @@ def test_completion_in_bash(tmp_path, words, expected):
         timeout=60,
     )
     said = done.stdout.decode("utf-8")
-    if b"click 8.0 or newer" in done.stderr:
+    if b"click 8.0 or later" in done.stderr:
         assert not CLICK_COMPLETES
         return
     assert "complete -o nosort -F _facecert_completion facecert" in said, done.stderr
