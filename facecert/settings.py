@@ -13,16 +13,17 @@ from .redact import guarded
 
 MOST_ATTEMPTS, MOST_PER_DAY = 10, 10 ** 9
 
-#: What is wrong with a value -> the form that shows it. No valid value has such a form.
+#: What is wrong with a value -> what shows it. No valid value holds it.
 _FAULTS = {
-    "has quotation marks around it: write it without them": "[\"'“”‘’＂＇].*|.*[\"'“”‘’＂＇]",
+    "has quotation marks around it: write it without them": r"\A[\"'“”‘’＂＇]|[\"'“”‘’＂＇]\Z",
     "is a placeholder: write the value itself": (
-        r"<.*>|.*(\$\{\w+\}|\{\{.*\}\}|\*{3}).*|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%"
-        r"|(?i:your[-_ ]?(access|key|secret|scene|token).*)"
+        r"\$\{\w+\}|\{\{.*\}\}|\*{3}"
+        r"|\A(<.*>|\$[A-Z_][A-Z0-9_]+(/.*)?|\$\(.*\)|%\w+%)\Z"
+        r"|\A(?i:your[-_ ]?(access|key|secret|scene|token))"
     ),
-    "has a comment behind it: write the comment on a line of its own": r".*\s#\s.*",
+    "has a comment behind it: write the comment on a line of its own": r"\s#\s",
     "contains a control or invisible character: type it again":
-        ".*[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff].*",
+        "[\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060\ufeff]",
 }  # fmt: skip
 
 _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
@@ -31,8 +32,8 @@ _BASE_URL = r"https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?"
 def check_form(value: str, field: str) -> str:
     """Return a setting's value without the blanks around it, or say what is wrong with its form."""
     value = value.strip()
-    for fault, form in _FAULTS.items():
-        if re.fullmatch(form, value, re.S):
+    for fault, sign in _FAULTS.items():
+        if re.search(sign, value, re.S):
             raise invalid(field, fault)
     return value
 

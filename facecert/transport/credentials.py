@@ -14,7 +14,7 @@ import re
 import threading
 import warnings
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, Optional, Set
+from typing import Any, Callable, Iterator, Optional, Sequence, Set
 
 from ..errors import CredentialsError, FacecertError, InvalidParameter, unimportable
 from ..redact import Private, empty_frames
@@ -53,11 +53,12 @@ class Snapshot:
 
     def __init__(
         self, access_key_id: str, access_key_secret: str, security_token: Optional[str] = None,
-        source: Optional[str] = None
+        source: Optional[str] = None,
+        names: Sequence[str] = ("The AccessKey id", "The AccessKey secret", "The STS token")
     ) -> None:
-        self.access_key_id = _printable(access_key_id, "The AccessKey id")
-        secret = _printable(access_key_secret, "The AccessKey secret")
-        token = _printable(security_token, "The STS token") if security_token else None
+        self.access_key_id = _printable(access_key_id, names[0])
+        secret = _printable(access_key_secret, names[1])
+        token = _printable(security_token, names[2]) if security_token else None
         if self.access_key_id.startswith("STS.") and token is None:
             words = "The AccessKey id is temporary (STS), and its token is missing: set %s." % TOKEN
             raise CredentialsError(words)
@@ -115,12 +116,12 @@ class Credentials:
 
 def _from_environment() -> Optional[Snapshot]:
     """Return what the chain's first link finds; with a profile the package decides."""
-    there = [name for name in (ID, SECRET, TOKEN) if os.environ.get(name, "").strip()]
+    names = (ID, SECRET, TOKEN)
+    key = [os.environ.get(name, "").strip() for name in names]
     profile = os.environ.get("ALIBABA_CLOUD_PROFILE", "").strip()
-    if there[:2] != [ID, SECRET] or profile not in ("", "default"):
+    if not all(key[:2]) or profile not in ("", "default"):
         return None
-    key = [_printable(os.environ[name], name) for name in there]
-    return Snapshot(key[0], key[1], "".join(key[2:]), "environment variable %s" % ID)
+    return Snapshot(key[0], key[1], key[2], "environment variable %s" % ID, names)
 
 
 def _faults() -> Iterator[str]:
