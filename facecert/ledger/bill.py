@@ -1,18 +1,18 @@
 """Bill: a month's bill, compared with the ledger."""
 
 import re
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import islice
 from typing import Any, Iterable, Iterator, List, Optional, Tuple
 
 from sqlalchemy import func, select
 
 from ..errors import invalid
-from ..lifecycle import CHINA, FINAL, GRACE, OPENED
+from ..lifecycle import CHINA, FINAL
 from ..params import check_certify_id
 from .database import PAGE
 from .schema import Entry, bill_lines, verifications as table
-from .store import Ledger
+from .store import Ledger, overdue
 
 #: Lines in a transaction. The ids come in no order, so each line changes another page of a large
 #: index. Small transactions would write the same page again and again.
@@ -88,8 +88,7 @@ class Bill:
             billed: True for only those on a bill, False for only those on no bill.
             now: an aware datetime instead of the current time.
         """
-        over = (datetime.now(timezone.utc) if now is None else now) - GRACE
-        wanted = (table.c.state == OPENED) & (table.c.expires_at < over)
+        _, wanted = overdue(now)
         if billed is not None:
             wanted = wanted & (_BILLED if billed else ~_BILLED)
         return self._sent(wanted)

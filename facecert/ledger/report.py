@@ -1,15 +1,15 @@
 """What became of the verifications of each day, counted by the database."""
 
 from collections import Counter
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Counter as CounterOf, Dict, Iterator, List, Optional
 
 from sqlalchemy import Integer, case, func, literal_column, select
 
-from ..lifecycle import FAILED, GRACE, OPENED, PASSED, REFUSED, SENT, UNKNOWN
+from ..lifecycle import FAILED, OPENED, PASSED, REFUSED, UNKNOWN
 from .schema import days, verifications as table
-from .store import Ledger
+from .store import Ledger, overdue
 
 FIELDS = "day opened passed failed never_finished refused unknown pass_rate median_seconds inits"
 
@@ -36,10 +36,8 @@ def report(
         since, until: the first midnight in China, and the midnight after the last day.
         now: an aware datetime instead of the current time.
     """
-    over = (datetime.now(timezone.utc) if now is None else now) - GRACE
     row = table.c
-    never_finished = (row.state == OPENED) & (row.expires_at < over)
-    no_response = (row.state == SENT) & (row.sent_at < over)
+    no_response, never_finished = overdue(now)
     kind = case((never_finished, "never finished"), (no_response, UNKNOWN), else_=row.state)
     taken: Any = literal_column(_SECONDS[ledger.database.backend], Integer)
     sent = select(kind.label("kind"), row.code, taken.label("seconds"))

@@ -8,7 +8,7 @@ import logging
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Callable, Dict, Iterator, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence, Tuple
 
 from ..errors import CallbackError, LedgerError, invalid
 from ..lifecycle import CHINA, FINAL, GRACE, LIFETIME, OPENED, REFUSED, SENT, STATES, UNKNOWN
@@ -162,10 +162,8 @@ class Ledger(BaseLedger):
         These are: ``unknown``, and ``sent`` for more than 5 minutes (look the order number up in
         the console); ``opened`` for more than 30 + 5 minutes (query the certify_id).
         """
-        over = (datetime.now(timezone.utc) if now is None else now) - GRACE
-        no_response = (table.c.state == SENT) & (table.c.sent_at < over)
-        expired = (table.c.state == OPENED) & (table.c.expires_at < over)
-        return self.pages((table.c.state == UNKNOWN) | no_response | expired)
+        no_response, never_finished = overdue(now)
+        return self.pages((table.c.state == UNKNOWN) | no_response | never_finished)
 
     def pending(self) -> Iterator[Entry]:
         """Yield the rows that a query can settle: those with a certify_id and no final state."""
@@ -230,3 +228,13 @@ class Ledger(BaseLedger):
 
 def _day(moment: datetime) -> str:
     return str(moment.astimezone(CHINA).date())
+
+
+def overdue(now: Optional[datetime]) -> Tuple[Any, Any]:
+    """Return SQLAlchemy's conditions of two kinds of rows whose time is over.
+
+    No response to init was stored; and: opened, and never finished. ``now`` is aware, or None.
+    """
+    row, over = table.c, (datetime.now(timezone.utc) if now is None else now) - GRACE
+    no_response = (row.state == SENT) & (row.sent_at < over)
+    return no_response, (row.state == OPENED) & (row.expires_at < over)
