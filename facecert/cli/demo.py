@@ -18,7 +18,7 @@ from .help import Command
 from .options import connect, verbose_option
 from .output import say
 
-#: An invented person: the number's last digit is not the checksum of the others.
+#: An invented person.
 DEMO_PERSON = ("张三", "330103199001011230")
 
 

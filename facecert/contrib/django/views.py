@@ -1,6 +1,7 @@
 """The view that the platform calls. The page to which the person returns is the site's own."""
 
 import logging
+
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
