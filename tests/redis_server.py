@@ -11,6 +11,7 @@ import tempfile
 import time
 
 import pytest
+from web_servers import free_port
 
 
 class Redis:
@@ -20,9 +21,7 @@ class Redis:
         # A socket's path must be short.
         self._folder = tempfile.mkdtemp(prefix="facecert-redis-", dir="/tmp")
         self.path = self._folder + "/redis.sock"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        self._port = free_port()
         self.url = "redis://127.0.0.1:%d/0" % self._port
         self._server = None
 

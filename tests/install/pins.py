@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import trips
 from trips import DJANGO, FLASK, Trip
@@ -52,7 +52,7 @@ class Case(NamedTuple):
     python: str
     pins: str
     extra: str
-    programs: List[List[str]]
+    programs: Sequence[List[str]] = ()
     lifted: bool = False
     trip: Optional[Trip] = None
 
@@ -73,7 +73,6 @@ CASES = {
         "Flask==0.12.5 Werkzeug==0.12 Jinja2==2.9 MarkupSafe==1.0 itsdangerous==0.24"
         " click==6.7 SQLAlchemy==1.4.54",
         "flask,ledger",
-        [],
         trip=Trip(FLASK, "uwsgi --gevent-early", "mariadb latin1"),
     ),
     "flask-1.0": Case(
@@ -88,49 +87,42 @@ CASES = {
         "3.8",
         "Flask==1.1.4 MarkupSafe==2.0.1 SQLAlchemy==1.4.54",
         "flask,ledger",
-        [],
         trip=Trip(FLASK, "gunicorn gthread", "mariadb with wait_timeout 2", "mysqlclient"),
     ),
     "flask-2": Case(
         "3.10",
         "Flask==2.3.3 Werkzeug==2.3.8 SQLAlchemy",
         "flask,ledger",
-        [],
         trip=Trip(FLASK, "gunicorn sync", "postgresql"),
     ),
     "flask-newest": Case(
         "3.13",
         "Flask SQLAlchemy",
         "flask,ledger",
-        [],
         trip=Trip(FLASK, "gunicorn gevent --preload", "mariadb gbk"),
     ),
     "django-1.11": Case(
         "3.6",
         "Django==1.11.29 pytz==2018.9",
         "django",
-        [],
         trip=Trip(DJANGO, "uwsgi", "mariadb latin1", "mysqlclient"),
     ),
     "django-2.0": Case(
         "3.6",
         "Django==2.0.13 pytz==2018.9",
         "django",
-        [],
         trip=Trip(DJANGO, "uwsgi --enable-threads", "mariadb gbk"),
     ),
     "django-2.1": Case(
         "3.7",
         "Django==2.1.15 pytz==2018.9",
         "django",
-        [],
         trip=Trip(DJANGO, "gunicorn sync", "mariadb utf8mb3, repeatable read", "mysqlclient"),
     ),
     "django-2.2": Case(
         "3.7",
         "Django==2.2.28 pytz==2018.9",
         "django",
-        [],
         trip=Trip(
             DJANGO, "gunicorn gthread", "mariadb with an empty sql_mode", "mysqlclient", False
         ),
@@ -139,21 +131,18 @@ CASES = {
         "3.9",
         "Django==3.2.25",
         "django",
-        [],
         trip=Trip(DJANGO, "gunicorn gevent", "mariadb with wait_timeout 2"),
     ),
     "django-4.2": Case(
         "3.10",
         "Django==4.2",
         "django",
-        [],
         trip=Trip(DJANGO, "gunicorn sync --preload", "postgresql"),
     ),
     "django-newest": Case(
         "3.13",
         "Django",
         "django",
-        [],
         trip=Trip(DJANGO, "gunicorn gthread --preload", "mariadb utf8mb4", "mysqlclient"),
     ),
     "urllib3-1.24": Case("3.6", "urllib3==1.24.3", "", [PLAIN]),

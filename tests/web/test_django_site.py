@@ -1,7 +1,6 @@
 import logging
 import os
 import re
-import socket
 import socketserver
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import pytest
 from browser import DESKTOP, PHONE
 from conftest import NAME, NUMBER, ROOT
+from web_servers import free_port
 
 pytest.importorskip("django", reason="Django is an extra")
 
@@ -374,9 +374,7 @@ def test_nothing_personal_is_anywhere(shop, sandbox, browsers, caplog):
 
 @pytest.mark.long
 def test_one_command_starts_it_and_ends_it(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environ = dict(os.environ, TMPDIR=str(tmp_path), PYTHONIOENCODING="utf-8")
     environ.pop("PYTHONPATH", None)
     command = [

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 from browser import DESKTOP, PHONE
 from conftest import NAME, NUMBER, ROOT, Clock
+from web_servers import free_port
 
 from facecert.callback import make_token
 
@@ -463,9 +463,7 @@ def start(*arguments, **environ):
 
 
 def test_it_starts_with_one_command_and_stops():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with start("--port", str(port), PYTHONIOENCODING="ascii") as shop:
         try:
             lines = [shop.stdout.readline(), shop.stdout.readline()]
