@@ -22,17 +22,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
+from pins import ORDERED, Environment  # noqa: E402
+
 from facecert.sandbox import Sandbox  # noqa: E402
 
 #: The core: the modules of facecert/ itself and those of these folders.
 FOLDERS = ("", "transport", "crypto")
-
-FOUR = [
-    'aliyun-python-sdk-core-v3; python_version < "3.12"',
-    "aliyun-python-sdk-saf",
-    "alibabacloud-credentials",
-    "gmssl",
-]
 
 SCRIPT = '''
 import http.server
@@ -110,20 +105,6 @@ def run(command, **options):
     return done.stdout
 
 
-def install(python, folder):
-    """Make a virtual environment with the four packages; return its interpreter."""
-    run([python, "-m", "venv", str(folder)])
-    own = str(folder / "bin" / "python")
-    pip = [own, "-m", "pip", "--disable-pip-version-check"]
-    version = run([own, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]).strip()
-    if version == "3.6":  # the pip of Python 3.6 does not find releases that still support it
-        run(pip + ["install", "-q", "pip==21.3.1"])
-    run(pip + ["install", "-q"] + FOUR)
-    print("installed on Python %s:" % version)
-    print("    " + " ".join(run(pip + ["list", "--format=freeze"]).split()))
-    return own
-
-
 def copy_core(folder):
     """Copy the core into the folder; print its number of files and bytes."""
     files = [ROOT / "facecert" / "py.typed"]
@@ -137,12 +118,12 @@ def copy_core(folder):
     print("the core: %d files, %d bytes" % (len(files), size))
 
 
-def freeze(own, app, environ):
+def freeze(environment, app, environ):
     """Make one executable of the script and the core, and run it."""
-    run([own, "-m", "pip", "--disable-pip-version-check", "install", "-q", "pyinstaller"])
+    environment.install("pyinstaller")
     run(
-        [own, "-m", "PyInstaller", "--onefile", "--log-level", "ERROR", "script.py"], cwd=str(app),
-        env=dict(os.environ, PYINSTALLER_CONFIG_DIR=str(app / "cache")),
+        [environment.python, "-m", "PyInstaller", "--onefile", "--log-level", "ERROR", "script.py"],
+        cwd=str(app), env=dict(os.environ, PYINSTALLER_CONFIG_DIR=str(app / "cache")),
     )  # fmt: skip
     print("as one executable: ", end="")
     print(run([str(app / "dist" / "script")], env=environ, timeout=120), end="")
@@ -150,26 +131,28 @@ def freeze(own, app, environ):
 
 def check(python, folder, sandbox, executable):
     """Install, copy and run for one interpreter."""
-    own = install(python, folder / "venv")
+    environment = Environment(python, folder / "venv")
+    environment.install(*ORDERED)
+    print(" ".join("%s==%s" % package for package in environment.versions().items()))
     app = folder / "app"
     copy_core(app)
     (app / "script.py").write_text(SCRIPT, "utf-8")
-    run([own, "-m", "zipfile", "-c", "facecert.zip", "facecert"], cwd=str(app))
+    run([environment.python, "-m", "zipfile", "-c", "facecert.zip", "facecert"], cwd=str(app))
     environ = dict(
         sandbox.environment, PATH=os.environ["PATH"], HOME=str(folder), PYTHONIOENCODING="utf-8",
         FACECERT_CALLBACK_SECRET="secret-of-the-script", ALIBABA_CLOUD_ECS_METADATA_DISABLED="1",
         WHERE=str(app),
     )  # fmt: skip
-    print(run([own, "script.py"], cwd=str(app), env=environ, timeout=120), end="")
+    print(run([environment.python, "script.py"], cwd=str(app), env=environ, timeout=120), end="")
     if executable:
-        freeze(own, app, environ)
+        freeze(environment, app, environ)
     shutil.rmtree(str(app / "facecert"))
     files = sorted(folder.rglob("*"))
     del environ["HOME"]
     environ.update(WHERE=str(app / "facecert.zip"), PYTHONPATH=str(app / "facecert.zip"))
     print("as a zip, no file written, no HOME: ", end="")
     print(run(
-        [own, "-B", "script.py"], cwd=str(app), env=environ, timeout=120,
+        [environment.python, "-B", "script.py"], cwd=str(app), env=environ, timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
     ), end="")  # fmt: skip
     assert sorted(folder.rglob("*")) == files, "the script made a file"
