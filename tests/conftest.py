@@ -115,7 +115,7 @@ def sandbox(facecert_sandbox):  # noqa: F811
 @pytest.fixture
 def client(sandbox):
     """A client of the sandbox that notes its pauses in ``.pauses`` and does not wait."""
-    with sandbox.client(read_timeout=0.5) as client:
+    with sandbox.client(read_timeout=60) as client:
         client.pauses = []
         client._gateway._sleep = client.pauses.append
         client._gateway._jitter = lambda: 0.5

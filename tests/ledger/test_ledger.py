@@ -233,7 +233,7 @@ def test_bug_a_callback_settled_another_order_as_failed(sandbox, ledger, person)
 
 
 def test_a_callback_brings_the_id_that_was_lost(sandbox, ledger, person):
-    with sandbox.client(ledger=ledger, callback_secret=SECRET, read_timeout=0.5) as client:
+    with sandbox.client(ledger=ledger, callback_secret=SECRET) as client:
         sandbox.fail("cut")
         with pytest.raises(facecert.NoAnswer):
             client.init(outer_order_no="order1", **person)
@@ -381,7 +381,7 @@ def test_an_answer_without_news_writes_nothing(ledger, monkeypatch):
 def test_nothing_personal_is_kept(sandbox, tmp_path, person, caplog):
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "ledger.db"
-    with sandbox.client(ledger=str(path), callback_secret=SECRET, read_timeout=0.5) as client:
+    with sandbox.client(ledger=str(path), callback_secret=SECRET) as client:
         for fault in ("echo", "cut", "throttled"):
             sandbox.fail(fault)
             try:

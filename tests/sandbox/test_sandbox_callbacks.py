@@ -42,7 +42,7 @@ def test_a_get_with_the_parameters_appended(sandbox, app, person, passed, letter
     with sandbox.client(callback_secret=SECRET) as client:
         opened = client.init(outer_order_no="order1", callback_url=app.url, **person)
         sandbox.complete(opened.certify_id, passed=passed)
-        assert sandbox.wait_for_callbacks()
+        assert sandbox.wait_for_callbacks(60)
         assert len(app.called) == 1
         assert app.called[0].startswith("/verified?order=order1&certifyId=")
         callback = parse_callback(app.called[0])
@@ -59,7 +59,7 @@ def test_two_more_tries_unless_200(sandbox, client, app, person, statuses, tries
     app.statuses = list(statuses)
     opened = client.init(callback_url=app.url, **person)
     sandbox.complete(opened.certify_id)
-    assert sandbox.wait_for_callbacks()
+    assert sandbox.wait_for_callbacks(60)
     assert len(app.called) == tries and len(set(app.called)) == 1
     assert len(sandbox.callbacks) == tries
 
@@ -68,14 +68,14 @@ def test_no_callback_when_the_person_gave_up_or_none_was_wanted(sandbox, client,
     opened = client.init(callback_url=app.url, **person)
     sandbox._service.act(opened.certify_id, "give-up")
     sandbox.complete(client.init(**person).certify_id)
-    assert sandbox.wait_for_callbacks()
+    assert sandbox.wait_for_callbacks(60)
     assert app.called == [] and sandbox.callbacks == []
 
 
 def test_nothing_is_sent_to_other_machines(sandbox, client, person):
     opened = client.init(callback_url="https://shop.example/verified", **person)
     sandbox.complete(opened.certify_id)
-    assert sandbox.wait_for_callbacks()
+    assert sandbox.wait_for_callbacks(60)
     assert sandbox.callbacks[0].status is None and "this machine only" in sandbox.callbacks[0].why
 
 
@@ -83,7 +83,7 @@ def test_an_app_that_is_down(sandbox, client, app, person):
     app.socket.close()
     opened = client.init(callback_url=app.url, **person)
     sandbox.complete(opened.certify_id)
-    assert sandbox.wait_for_callbacks()
+    assert sandbox.wait_for_callbacks(60)
     assert [one.status for one in sandbox.callbacks] == [None] * 3
 
 
@@ -109,7 +109,7 @@ def test_bug_redirects_and_nonsense_were_followed_or_ended_the_thread(
     sandbox.complete(opened.certify_id)
     nonsense = client.init(callback_url=app.url + "/\u8ba2\u5355", **person)
     sandbox.complete(nonsense.certify_id)
-    assert sandbox.wait_for_callbacks()
+    assert sandbox.wait_for_callbacks(60)
     assert [one.status for one in sandbox.callbacks if one.certify_id == opened.certify_id] == [
         302, 302, 302
     ]  # fmt: skip
@@ -127,7 +127,7 @@ def test_bug_somebody_waited_for_a_thread_that_had_not_started(sandbox, client, 
         while not sandbox.is_submitted(opened.certify_id):
             pass
         before = len(app.called)
-        assert sandbox.wait_for_callbacks()
+        assert sandbox.wait_for_callbacks(60)
         submit.join()
         assert any(opened.certify_id in path for path in app.called), before
 
@@ -145,7 +145,7 @@ def test_the_sandbox_plays_the_person(app, person, act, passed, called):
             assert response.status == 303
             assert response.headers["Location"] == "https://shop.example/b"
         pool.clear()
-        assert sandbox.wait_for_callbacks()
+        assert sandbox.wait_for_callbacks(60)
         assert client.query(opened.certify_id).passed is passed
         assert sandbox.is_submitted(opened.certify_id) is (act != "give-up")
         assert len(app.called) == called

@@ -148,7 +148,7 @@ def test_the_person_goes_there_and_comes_back(shop, browser, size, button, shown
     browser.shoot("flask-%d-%s" % (size[0], state))
     browser.driver.refresh()
     browser.wait_for(shown)
-    assert shop.sandbox.wait_for_callbacks()
+    assert shop.sandbox.wait_for_callbacks(60)
     assert [it.status for it in shop.sandbox.callbacks] == [200]
 
 
