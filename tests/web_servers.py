@@ -48,6 +48,17 @@ def free_port():
         return found.getsockname()[1]
 
 
+def wait_until_listening(process, port):
+    """Return when something listens on a port; AssertionError when the process has ended."""
+    deadline = time.monotonic() + LONGEST
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), LONGEST).close()
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 class Web:
     """A server with an app, on a port of this machine, with a folder of its own.
 
@@ -73,22 +84,13 @@ class Web:
             )  # fmt: skip
 
     def __enter__(self):
-        deadline = time.monotonic() + LONGEST
         try:
-            while not self._listens():
-                assert self._process.poll() is None and time.monotonic() < deadline, self.log
-                time.sleep(0.05)
-        except BaseException:
+            wait_until_listening(self._process, self.port)
+        except BaseException as error:
+            log = self.log
             self.__exit__()
-            raise
+            raise AssertionError(log) from error
         return self
-
-    def _listens(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), LONGEST).close()
-        except OSError:
-            return False
-        return True
 
     def __exit__(self, *exc_info):
         try:

@@ -1,5 +1,6 @@
 """Real gunicorn and uWSGI serve an app whose client was made before the server patched Python."""
 
+import contextlib
 import html
 import http.client
 import http.cookiejar
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlencode
 
 import pytest
 from conftest import NAME, NUMBER, ROOT
-from web_servers import LONGEST, Web, free_port
+from web_servers import LONGEST, Web, free_port, wait_until_listening
 
 pytest.importorskip("sqlalchemy")
 from facecert.ledger import Ledger  # noqa: E402
@@ -122,8 +123,8 @@ def test_bug_late_patch_froze_calls_or_failed_over_tls(web, environ, gateway):
 class Customer:
     """A browser at the Flask example's shop, with cookies of its own."""
 
-    def __init__(self, port):
-        self._shop = "http://127.0.0.1:%d" % port
+    def __init__(self, port, path=""):
+        self._shop = "http://127.0.0.1:%d%s" % (port, path)
         cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
         self._browser = urllib.request.build_opener(cookies)
 
@@ -172,6 +173,79 @@ def test_fifty_customers_at_once_in_the_flask_example(server, tls_sandbox):
         assert tls_sandbox.wait_for_callbacks(LONGEST)
         states = [json.loads(one.get(path + "/state")[1])["state"] for one, path, _ in done]
         assert states == ["passed" if number % 3 else "failed" for number in range(50)], web.log
+
+
+NGINX = """
+user root;
+daemon off;
+pid %(folder)s/pid;
+error_log stderr;
+events {}
+http {
+    access_log off;
+    client_body_temp_path %(folder)s/body;
+    proxy_temp_path %(folder)s/proxy;
+    fastcgi_temp_path %(folder)s/fastcgi;
+    uwsgi_temp_path %(folder)s/uwsgi;
+    scgi_temp_path %(folder)s/scgi;
+    server {
+        listen 127.0.0.1:%(port)d;
+        location /shop/ {
+            proxy_pass http://127.0.0.1:%(app)d%(location)s;
+            proxy_redirect %(location)s /shop/;
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        }
+    }
+}
+"""
+
+
+@contextlib.contextmanager
+def nginx(folder, app, keeps):
+    """Run nginx with an app below /shop, a path that it keeps or strips; yield its port."""
+    program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
+    if program is None:
+        assert not os.environ.get("CI"), "nginx is missing"
+        pytest.skip("nginx is not installed")
+    port = free_port()
+    numbers = {"folder": folder, "port": port, "app": app, "location": "/shop/" if keeps else "/"}
+    (folder / "nginx.conf").write_text(NGINX % numbers)
+    command = [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
+    with subprocess.Popen(command) as running:
+        try:
+            wait_until_listening(running, port)
+            yield port
+        finally:
+            running.terminate()
+
+
+@pytest.mark.parametrize("keeps, path", [(True, ""), (True, "/shop"), (False, "/shop")])
+def test_the_flask_example_below_a_path_of_nginx(keeps, path, sandbox, tmp_path):
+    """``path`` is that of FACECERT_PUBLIC_URL. The app knows the path as SCRIPT_NAME, or not."""
+    server = "gunicorn gthread, one worker"
+    needs(server)
+    app = free_port()
+    with nginx(tmp_path, app, keeps) as port:
+        shop = "http://127.0.0.1:%d/shop" % port
+        folders = [str(ROOT), str(ROOT / "examples" / "flask_app")]
+        environ = dict(
+            os.environ, PYTHONPATH=os.pathsep.join(folders), SHOP_PROXIES="1",
+            FACECERT_CALLBACK_SECRET="a-secret-of-sixteen-and-more", FACECERT_READ_TIMEOUT="100",
+            FACECERT_PUBLIC_URL="http://127.0.0.1:%d%s" % (port, path), **sandbox.environment
+        )  # fmt: skip
+        if keeps:
+            environ["SCRIPT_NAME"] = "/shop"
+        with Web(server, "app:create_app()", environ, app) as web:
+            customer = Customer(port, "/shop")
+            order, _ = customer.book()
+            sent = sandbox.requests[-1].service_parameters
+            (opened,) = sandbox.verifications()
+            sandbox.complete(opened.certify_id)
+            assert sandbox.wait_for_callbacks(LONGEST), web.log
+            assert sent["returnUrl"] == shop + order
+            state = json.loads(customer.get(order + "/state")[1])["state"]
+            assert state == "passed", (sent, web.log)
 
 
 FORK_HOOKS = """
