@@ -167,12 +167,11 @@ class Environment:
     def __init__(self, python: str, folder: Path) -> None:
         run([python, "-m", "venv", str(folder)])
         self.python = str(folder / "bin" / "python")
-        # The newest pip needs a third of the time; the one that comes with Python 3.6 takes
-        # packages that are not for it.
-        pip = ['pip; python_version >= "3.7"', 'pip==21.3.1; python_version < "3.7"']
-        self.install("--upgrade", *pip)
-        # With it, pip builds a source distribution once and keeps the result.
-        self.install("wheel")
+        # The newest pip needs a third of the time. The one that comes with Python 3.6 takes
+        # packages that are not for it, and only with "wheel" keeps what it has built.
+        old = '; python_version < "3.7"'
+        newest = 'pip; python_version >= "3.7"'
+        self.install("--upgrade", newest, "pip==21.3.1" + old, "wheel==0.37.1" + old)
 
     def install(self, *arguments: str) -> None:
         run([self.python, "-m", "pip", "install", "-q", "--no-compile"] + list(arguments))
