@@ -205,8 +205,8 @@ def run(command: List[str], environ: Optional[Dict[str, str]] = None) -> str:
 
 
 def clean_environment() -> Dict[str, str]:
-    """Return this process's environment without settings of facecert and Alibaba Cloud."""
-    prefixes = ("FACECERT_", "ALIBABA_CLOUD_", "ALIYUN_", "PYTHONPATH", "DJANGO_")
+    """Return this process's environment without settings of facecert, Python and others."""
+    prefixes = ("FACECERT_", "ALIBABA_CLOUD_", "ALIYUN_", "PYTHON", "DJANGO_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
     return dict(kept, PYTHONIOENCODING="utf-8", PIP_DISABLE_PIP_VERSION_CHECK="1")
 
