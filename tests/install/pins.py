@@ -60,8 +60,8 @@ class Case(NamedTuple):
         """Return the drivers and web servers of the trip, or all of them."""
         if self.trip is None:
             return []
-        # The last releases that are built, or have wheels, for these interpreters. Django before 3.1
-        # does not work with psycopg2 2.9.
+        # The last releases that are built, or have wheels, for these interpreters. Django before
+        # 3.1 does not work with psycopg2 2.9.
         old = {"PyMySQL": "1.0.2", "mysqlclient": "1.4.6", "psycopg2-binary": "2.8.6"}
         pins = old if self.python in ("3.6", "3.7") else {}
         names = trips.TOOLS if everything else trips.tools(self.trip)
