@@ -65,6 +65,8 @@ class Case(NamedTuple):
         old = {"PyMySQL": "1.0.2", "mysqlclient": "1.4.6", "psycopg2-binary": "2.8.6"}
         pins = old if self.python in ("3.6", "3.7") else {}
         names = trips.TOOLS if everything else trips.tools(self.trip)
+        if "gevent" in names and "gunicorn" in names:
+            names = names + ["packaging"]  # which gunicorn's gevent worker imports
         return ["%s==%s" % (name, pins[name]) if name in pins else name for name in names]
 
 
