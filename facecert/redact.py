@@ -111,21 +111,24 @@ class Private(Hidden):
             return None
         # Two letters of a name are in every other id. A document number, or a Chinese name in
         # Base64, is in no id by chance.
-        telling = Private(*(one for one in self.value if len(one.encode("utf-8", "replace")) >= 6))
-        return None if telling.repeated_in(text) else text
+        return None if self.repeated_in(text, 6) else text
 
-    def repeated_in(self, text: str) -> bool:
+    def repeated_in(self, text: str, shortest: int = 1) -> bool:
         """Tell whether a text repeats one of the private texts.
 
         Letters and digits alone are compared, after NFKC, forwards and backwards; then what the
         text may hold percent-encoded, as hexadecimal, as Base64, or in a wrong encoding.
+        ``shortest``: what has fewer bytes of UTF-8 is not compared.
         """
+        def telling(one: str) -> bool:
+            return len(one.encode("utf-8", "replace")) >= shortest
+
         # Base64 is the shortest encoding in ASCII. Most ids are too short for any secret.
         longest = len(text) * 3 // 4 if re.fullmatch("[\x00-\x7f]*", text) else sys.maxsize
-        wanted = {_letters_and_digits(one) for one in self.value} - {""}
+        wanted = set(filter(telling, map(_letters_and_digits, self.value)))
         encoded = {
             one.encode(encoding, "ignore").lower()
-            for private in self.value
+            for private in filter(telling, self.value)
             if len(private) <= longest
             for one in (private, private[::-1])
             for encoding in _ENCODINGS

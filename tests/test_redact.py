@@ -53,6 +53,14 @@ def test_a_private_text_is_found_in_every_spelling(spell, private):
     assert not Private("something else", "").repeated_in(text)
 
 
+@pytest.mark.parametrize("private", ["\ue000\ue001'a", "\U0003ffff'a", "(-a-)-"])
+def test_bug_one_letter_beside_what_is_no_letter_withheld_every_other_id(private):
+    """Python knows no letters in the private use area, nor those newer than itself."""
+    assert Private(private).shown_name("0a" * 16, "[0-9a-f]{32}") == "0a" * 16
+    echo = base64.b64encode(("xy" + private).encode()).decode().rstrip("=")
+    assert Private(private).shown_name(echo, "[A-Za-z0-9+/]+") is None
+
+
 @pytest.mark.parametrize("length", range(3, 41))
 def test_base64_with_nothing_round_it_is_found(length):
     private = ("%0*d" % (length, 7))[::-1]
