@@ -48,14 +48,14 @@ def free_port():
         return found.getsockname()[1]
 
 
-def wait_until_listening(process, port):
-    """Return when something listens on a port; AssertionError when the process has ended."""
+def wait_until_listening(process, port, log=lambda: ""):
+    """Return when something listens on a port; AssertionError with the log when it does not."""
     deadline = time.monotonic() + LONGEST
     while True:
         try:
             return socket.create_connection(("127.0.0.1", port), LONGEST).close()
         except OSError:
-            assert process.poll() is None and time.monotonic() < deadline
+            assert process.poll() is None and time.monotonic() < deadline, log()
             time.sleep(0.05)
 
 
@@ -85,11 +85,10 @@ class Web:
 
     def __enter__(self):
         try:
-            wait_until_listening(self._process, self.port)
-        except BaseException as error:
-            log = self.log
+            wait_until_listening(self._process, self.port, lambda: self.log)
+        except BaseException:
             self.__exit__()
-            raise AssertionError(log) from error
+            raise
         return self
 
     def __exit__(self, *exc_info):

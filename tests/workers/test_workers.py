@@ -120,6 +120,15 @@ def test_bug_late_patch_froze_calls_or_failed_over_tls(web, environ, gateway):
     ledger.database.close()
 
 
+def environ_of_the_example(gateway, public_url):
+    """Return the environment in which a server finds the Flask example and its settings."""
+    return dict(
+        os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "examples" / "flask_app")]),
+        FACECERT_CALLBACK_SECRET="a-secret-of-sixteen-and-more", FACECERT_READ_TIMEOUT="100",
+        FACECERT_PUBLIC_URL=public_url, **gateway.environment
+    )  # fmt: skip
+
+
 class Customer:
     """A browser at the Flask example's shop, with cookies of its own."""
 
@@ -150,11 +159,7 @@ def test_fifty_customers_at_once_in_the_flask_example(server, tls_sandbox):
     """Each gets the right result; under gevent a slow response of the gateway delays only one."""
     needs(server)
     port = free_port()
-    environ = dict(
-        os.environ, PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "examples" / "flask_app")]),
-        FACECERT_CALLBACK_SECRET="a-secret-of-sixteen-and-more", FACECERT_READ_TIMEOUT="100",
-        FACECERT_PUBLIC_URL="http://127.0.0.1:%d" % port, **tls_sandbox.environment
-    )  # fmt: skip
+    environ = environ_of_the_example(tls_sandbox, "http://127.0.0.1:%d" % port)
     with Web(server, "app:create_app()", environ, port) as web:
         customers = [Customer(port) for _ in range(50)]
         tls_sandbox.fail("slow", times=1, on="init", seconds=LONGEST)
@@ -228,12 +233,8 @@ def test_the_flask_example_below_a_path_of_nginx(keeps, path, sandbox, tmp_path)
     app = free_port()
     with nginx(tmp_path, app, keeps) as port:
         shop = "http://127.0.0.1:%d/shop" % port
-        folders = [str(ROOT), str(ROOT / "examples" / "flask_app")]
-        environ = dict(
-            os.environ, PYTHONPATH=os.pathsep.join(folders), SHOP_PROXIES="1",
-            FACECERT_CALLBACK_SECRET="a-secret-of-sixteen-and-more", FACECERT_READ_TIMEOUT="100",
-            FACECERT_PUBLIC_URL="http://127.0.0.1:%d%s" % (port, path), **sandbox.environment
-        )  # fmt: skip
+        environ = environ_of_the_example(sandbox, "http://127.0.0.1:%d%s" % (port, path))
+        environ["SHOP_PROXIES"] = "1"
         if keeps:
             environ["SCRIPT_NAME"] = "/shop"
         with Web(server, "app:create_app()", environ, app) as web:
