@@ -15,7 +15,7 @@ import hypothesis
 import mariadb as mariadb_server
 import postgresql as postgresql_server
 import pytest
-from browser import browser, browsers  # noqa: F401  (fixtures)
+from browser import _drivers, browser, browsers  # noqa: F401  (fixtures)
 from redis_server import redis_server, redis_socket  # noqa: F401  (fixtures)
 
 from facecert.sandbox.fixtures import facecert_sandbox  # noqa: F401  (a fixture)
