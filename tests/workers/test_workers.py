@@ -86,9 +86,10 @@ def web(server, environ):
 
 @pytest.mark.parametrize(
     "server, scheme, used",
-    [(server, scheme, "used") for server in SERVERS for scheme in ("http", "https")]
+    [(server, "https", "used") for server in SERVERS]
     # Nothing was used before: greenlets make the first connections and locks at once.
-    + [(server, "https", "") for server in SERVERS if "event" in server],
+    + [(server, "https", "") for server in SERVERS if "event" in server]
+    + [("gunicorn gevent --preload", "http", "used")],
 )
 def test_bug_late_patch_froze_calls_or_failed_over_tls(web, environ, gateway):
     """Twenty calls at once, through a pace, the extension and query_many."""
