@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pins import ORDERED, Environment  # noqa: E402
+from environments import Environment  # noqa: E402
+from pins import ORDERED  # noqa: E402
 
 from facecert.sandbox import Sandbox  # noqa: E402
 

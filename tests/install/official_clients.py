@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
-from pins import HERE, Environment, clean_environment, run
+from environments import Environment, clean_environment, run
+from pins import HERE
 
 from facecert.sandbox import Sandbox
 

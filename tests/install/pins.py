@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import trips
+from environments import Environment, clean_environment, run
 from trips import DJANGO, FLASK, Trip
 
 HERE = Path(__file__).resolve().parent
@@ -164,55 +165,6 @@ CASES = {
 Changes = Dict[str, Tuple[str, str]]
 
 
-class Environment:
-    """A new virtual environment in a folder."""
-
-    def __init__(self, python: str, folder: Path) -> None:
-        run([python, "-m", "venv", str(folder)])
-        self.python = str(folder / "bin" / "python")
-        # The newest pip needs a third of the time. The one that comes with Python 3.6 takes
-        # packages that are not for it, and only with "wheel" keeps what it has built.
-        old = '; python_version < "3.7"'
-        newest = 'pip; python_version >= "3.7"'
-        self.install("--upgrade", newest, "pip==21.3.1" + old, "wheel==0.37.1" + old)
-
-    def install(self, *arguments: str) -> None:
-        run([self.python, "-m", "pip", "install", "-q", "--no-compile"] + list(arguments))
-
-    def versions(self) -> Dict[str, str]:
-        """Return name -> version of the installed packages."""
-        listed = run([self.python, "-m", "pip", "list", "--format=json"])
-        return {package["name"]: package["version"] for package in json.loads(listed)}
-
-
-def run(command: List[str], environ: Optional[Dict[str, str]] = None) -> str:
-    """Run a command outside of the project and return its standard output.
-
-    Raises:
-        SystemExit: it failed; its output was printed.
-    """
-    done = subprocess.run(
-        command,
-        cwd=tempfile.gettempdir(),
-        env=dict(clean_environment(), **(environ or {})),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    output = done.stdout.decode("utf-8", "replace")
-    if done.returncode:
-        print(output + done.stderr.decode("utf-8", "replace"))
-        sys.exit("Failed with %d: %s" % (done.returncode, " ".join(command)))
-    return output
-
-
-def clean_environment() -> Dict[str, str]:
-    """Return this process's environment without settings of facecert, Python and others."""
-    prefixes = ("FACECERT_", "ALIBABA_CLOUD_", "ALIYUN_", "PYTHON", "DJANGO_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
-    return dict(kept, PYTHONIOENCODING="utf-8", PIP_DISABLE_PIP_VERSION_CHECK="1")
-
-
 def changes(before: Dict[str, str], after: Dict[str, str]) -> Changes:
     """Return the packages of ``before`` that ``after`` has in another version, or not at all."""
     return {
@@ -324,7 +276,7 @@ def main() -> None:
         folder = Path(temporary)
         ours = Environment(sys.executable, folder / "sandbox")
         if not options.wheel:
-            build = [ours.python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", temporary]
+            build = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", temporary]
             run(build + [str(PROJECT)])
         wheel = os.path.abspath(options.wheel or glob.glob(temporary + "/facecert-*.whl")[0])
         ours.install(wheel + "[sandbox]", "trustme")
