@@ -1,8 +1,6 @@
 """Make a new virtual environment, and print which versions came into it.
 
     python tests/install/environments.py PYTHON FOLDER REQUIREMENT...
-
-The interpreter that runs this must have pip 22.3 or newer.
 """
 
 import json
@@ -11,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Dict, List, Optional
 
 
@@ -19,13 +18,12 @@ class Environment:
 
     def __init__(self, python: str, folder: Path) -> None:
         self.python = str(folder / "bin" / "python")
-        asked = run([python, "-c", "import sys; print(sys.version_info >= (3, 9))"])
-        if asked.strip() == "True":
-            # A pip of its own needs ten seconds to come, and this one is newer.
-            run([python, "-m", "venv", "--without-pip", str(folder)])
-            self._pip = [sys.executable, "-m", "pip", "--python", self.python]
+        run([python, "-m", "venv", "--without-pip", str(folder)])
+        # A pip of its own takes ten seconds to come, so this program's is tried first.
+        self._pip = [sys.executable, "-m", "pip", "--python", self.python]
+        if not subprocess.call(self._pip + ["--version"], stdout=DEVNULL, stderr=DEVNULL):
             return
-        run([python, "-m", "venv", str(folder)])
+        run([self.python, "-m", "ensurepip"])
         self._pip = [self.python, "-m", "pip"]
         # The newest one needs a third of the time. The one that comes with Python 3.6 takes
         # packages that are not for it, and only with "wheel" keeps what it has built.
@@ -52,7 +50,7 @@ def run(command: List[str], environ: Optional[Dict[str, str]] = None) -> str:
         command,
         cwd=tempfile.gettempdir(),
         env=dict(clean_environment(), **(environ or {})),
-        stdin=subprocess.DEVNULL,
+        stdin=DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
