@@ -1,6 +1,7 @@
 """Client: opens verifications, queries them, confirms callbacks."""
 
 import copy
+import logging
 import os
 from datetime import datetime, timedelta
 from typing import Any, Callable, Mapping, Optional, Union
@@ -8,13 +9,15 @@ from typing import Any, Callable, Mapping, Optional, Union
 from . import lifecycle, params, settings
 from .callback import Callback, Secrets, check_secrets, parse_callback
 from .crypto.sm2 import PublicKey
-from .errors import DependencyError, FacecertError, invalid
+from .errors import DependencyError, FacecertError, LedgerError, invalid
 from .identity import Person
 from .lifecycle import BaseLedger
 from .links import DEFAULT_ENDPOINT
-from .redact import Private, guarded
+from .redact import Hidden, Private, guarded
 from .results import InitResult, QueryResult
 from .transport.retry import Pace
+
+_log = logging.getLogger(__name__)
 
 #: Seconds between two queries of ``wait``: the first pause, its growth, the longest pause.
 FIRST_PAUSE, GROWTH, LONGEST_PAUSE = 2.0, 1.5, 15.0
@@ -40,7 +43,8 @@ class Client:
         callback_secret: at least 16 characters that only your servers know; several during a
             rotation, the new one first, separated by blanks or as a list. Then ``init`` adds the
             callback token and the order number, and ``confirm`` checks them.
-        ledger: the record of every verification: a URL for ``Ledger``, or any ``BaseLedger``.
+        ledger: the record of every verification: a URL or path for ``Ledger``, or any
+            ``BaseLedger``.
         per_day: how many inits are sent on one day of China (UTC+8) at most. The ledger counts
             them, so ``ledger`` must be a URL; to a ``Ledger`` of your own give it yourself.
         check_digit: False sends 18-digit numbers whose check digit (GB 11643) is wrong.
@@ -57,20 +61,28 @@ class Client:
         endpoint: Optional[str] = None, encrypt: bool = False,
         sm2_public_key: Union[PublicKey, str, None] = None, connect_timeout: float = 5,
         read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
-        ledger: Union[BaseLedger, str, None] = None, per_day: Optional[int] = None,
+        ledger: Union[BaseLedger, str, "os.PathLike[str]", None] = None,
+        per_day: Optional[int] = None,
         check_digit: bool = True
     ) -> None:
+        hidden = Hidden((credentials, callback_secret, ledger))
+        del credentials, callback_secret, ledger  # before the SDK is imported
         # Imported here, so that importing facecert stays cheap.
         from .transport.credentials import Credentials
         from .transport.gateway import Gateway
         from .transport.http import Http
 
+        credentials, callback_secret, ledger = hidden.take()
         source = Credentials(credentials)
         self._callback_secrets = check_secrets(callback_secret) if callback_secret else Private()
         del credentials, callback_secret  # before code of other packages runs
-        if per_day is not None and not isinstance(ledger, str):
+        if isinstance(ledger, (str, os.PathLike)):
+            ledger = open_ledger(os.fspath(ledger), per_day)
+        elif per_day is not None:
             raise invalid("per_day", "needs a ledger that counts: Client(ledger=URL, per_day=N)")
-        self.ledger = _open_ledger(ledger, per_day) if isinstance(ledger, str) else ledger
+        elif ledger is not None and not hasattr(ledger, "keep_sent"):
+            raise invalid("ledger", "must be a URL, a path or a BaseLedger")
+        self.ledger = ledger
         del ledger
         self.scene_id = None if scene_id is None else params.check_scene_id(scene_id)
         self.endpoint = settings.check_endpoint(endpoint or DEFAULT_ENDPOINT)
@@ -207,9 +219,7 @@ class Client:
             raise invalid("seconds", "must be a number of seconds, 0 or more, or None")
         if expires_at is not None and getattr(expires_at, "tzinfo", None) is None:
             raise invalid("expires_at", "must be a datetime with a time zone, as init returned it")
-        # A ledger of the user's own class may lack ``find``.
-        find = getattr(self.ledger, "find", lambda certify_id: None)
-        now, row = self._gateway.now(), find(certify_id)
+        now, row = self._gateway.now(), self._row(certify_id)
         latest = now + lifecycle.LIFETIME
         expires_at = min(expires_at or getattr(row, "expires_at", latest), latest)
         end = expires_at + lifecycle.GRACE
@@ -218,20 +228,21 @@ class Client:
         pause = FIRST_PAUSE
         while True:
             asked_at, wait = self._gateway.now(), pause
+            news: Union[QueryResult, FacecertError]
             try:
-                result = self.query(certify_id, scene_id=scene_id)
-                report(result)
-                state = getattr(find(certify_id), "state", lifecycle.OPENED)
-                state = lifecycle.decide(state, result, asked_at=asked_at, expires_at=expires_at)
-                if result.passed or state == lifecycle.FAILED:
-                    return result
-                if asked_at >= end:
-                    return None
+                news = self.query(certify_id, scene_id=scene_id)
             except FacecertError as error:
                 if asked_at >= end or not error.retryable:
                     raise
-                report(error)
-                wait = max(wait, error.retry_after or 0.0)
+                news, wait = error, max(wait, error.retry_after or 0.0)
+            report(news)
+            if isinstance(news, QueryResult):
+                state = getattr(self._row(certify_id), "state", lifecycle.OPENED)
+                state = lifecycle.decide(state, news, asked_at=asked_at, expires_at=expires_at)
+                if news.passed or state == lifecycle.FAILED:
+                    return news
+                if asked_at >= end:
+                    return None
             left = (end - self._gateway.now()).total_seconds()
             self._gateway.sleep(max(0.0, min(wait, left)))
             pause = min(pause * GROWTH, LONGEST_PAUSE)
@@ -295,6 +306,16 @@ class Client:
         known = vars(self).get
         return "<facecert.Client scene_id=%s endpoint=%s>" % (known("scene_id"), known("endpoint"))
 
+    def _row(self, certify_id: str) -> Any:
+        """Return the ledger's row of a verification, or None."""
+        # A ledger of the user's own class may lack ``find``.
+        find = getattr(self.ledger, "find", lambda certify_id: None)
+        try:
+            return find(certify_id)
+        except LedgerError as error:
+            _log.error("%s The wait goes on without it.", error)
+            return None
+
     def _query(
         self, parameters: params.ServiceParameters, claim: Optional[bool] = None
     ) -> QueryResult:
@@ -305,7 +326,11 @@ class Client:
         return result  # type: ignore[no-any-return]
 
 
-def _open_ledger(url: str, per_day: Optional[int]) -> BaseLedger:
+def open_ledger(url: str, per_day: Optional[int]) -> BaseLedger:
+    """Return the ``Ledger`` with this URL, without a connection; see ``Ledger`` for what it raises.
+
+    DependencyError: its folder was not copied along.
+    """
     try:
         from .ledger import Ledger
     except ModuleNotFoundError as error:

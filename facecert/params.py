@@ -100,6 +100,8 @@ def init_parameters(
     if callback_url is not None and callback_token is None and callback_secrets:
         callback_url = url_with_order(check_text("callback_url", callback_url), order)
         callback_token = make_token(callback_secrets.value[0], order, endpoint)
+    elif isinstance(callback_url, str):
+        callback_url = callback_url.replace("{order}", order)
     if callback_url is not None:
         fields["callbackUrl"] = _callback_url(callback_url, is_loopback(endpoint))
     if callback_token is not None:

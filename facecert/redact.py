@@ -197,6 +197,7 @@ def _decoded(text: str, plain: str) -> Iterator[bytes]:
     """Yield the bytes that a text, or its letters and digits alone, may stand for."""
     yield text.encode("latin-1", "ignore")
     yield text.encode("cp1252", "ignore")
+    yield text.encode("gb18030", "ignore")  # UTF-8 that was read as GBK
     for run in re.findall("[0-9a-f]{4,}", re.sub("0x|u", "", plain)):
         for start in (0, 1):
             yield bytes.fromhex(run[start : len(run) - (len(run) - start) % 2])

@@ -35,6 +35,8 @@ class Answer:
         if isinstance(code, str):
             code = code.strip()
             return int(code) if re.fullmatch("-?[0-9]{1,18}", code) else code or None
+        if isinstance(code, float) and code.is_integer():  # as some proxies write 200
+            return int(code)
         return code if type(code) is int else None
 
     @property

@@ -164,8 +164,10 @@ def from_environment(environ: Mapping[str, Any], prefix: str = "FACECERT_") -> D
 def _text(value: Any, field: str) -> str:
     if value is None:
         return ""
-    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
-        return " ".join(check_form(word, field) for word in value)
+    if isinstance(value, (list, tuple)):
+        value = [word for word in value if word is not None]
+        if all(isinstance(word, str) for word in value):
+            return " ".join(check_form(word, field) for word in value)
     if not isinstance(value, (str, int, float)):
         raise invalid(field, "must be a text, a number, True or False")
     return check_form(str(value), field)

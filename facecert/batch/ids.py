@@ -142,7 +142,12 @@ def _kind(kind: Optional[str], first: str, column: str) -> str:
 def _header(lines: Iterator[str], column: str) -> Tuple[str, str]:
     """Return the header and its separator. A title or a remark may stand above the header."""
     names: List[str] = []
+    begun = ""
     for text in islice(filter(_counts, lines), 50):
+        text, begun = begun + text, ""
+        if text.count('"') % 2:  # a title in quotation marks that has several lines
+            begun = text
+            continue
         separator = _separator(text, column)
         if separator:
             return text, separator

@@ -147,8 +147,10 @@ class ResultsFile(ContextManager["ResultsFile"]):
                     self._append(line)
                 if hasattr(os, "fchmod"):  # Windows has none
                     # Not by name, because a link may replace the file meanwhile.
-                    mode = stat.S_IMODE(os.fstat(old.fileno()).st_mode)
-                    os.fchmod(self._file.fileno(), mode)
+                    was = os.fstat(old.fileno())
+                    os.fchmod(self._file.fileno(), stat.S_IMODE(was.st_mode))
+                    if user == 0:
+                        os.fchown(self._file.fileno(), was.st_uid, was.st_gid)
                 os.fsync(self._file.fileno())
                 os.replace(beside, path)
             except BaseException:
@@ -245,10 +247,15 @@ def _opened(path: str, mode: str) -> Any:
 
     A new file is its owner's only. The lock ends with the file or the process.
     """
-    no_link = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
+    # Windows has neither. O_NONBLOCK: to open a pipe could wait for ever.
+    more = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     file = open(
-        path, mode, buffering=0, opener=lambda name, flags: os.open(name, flags | no_link, 0o600)
+        path, mode, buffering=0, opener=lambda name, flags: os.open(name, flags | more, 0o600)
     )
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        words = "%s is no ordinary file, so it cannot be resumed. Name another one." % path
+        raise InvalidParameter(words, field="output")
     busy = False
     try:
         if fcntl is not None:

@@ -47,6 +47,8 @@ def command(page: bool, live: bool, minutes: float) -> None:
 
 def _demo_sandbox(page: bool, minutes: float) -> None:
     from ..sandbox import Sandbox
+
+    sandbox = Sandbox()  # first, because it says what is missing
     from ..sandbox.listener import Listener
 
     called: List[str] = []
@@ -56,7 +58,7 @@ def _demo_sandbox(page: bool, minutes: float) -> None:
         start_response("200 OK", [("Content-Length", "0")])
         return []
 
-    with Sandbox() as sandbox, closing(Listener(app, 0, time.time)) as listener:
+    with sandbox, closing(Listener(app, 0, time.time)) as listener:
         listener.open()
         client = sandbox.client(callback_secret=secrets.token_hex())
         say(_("A sandbox stands in for Alibaba Cloud: %s") % sandbox.endpoint)

@@ -1,5 +1,6 @@
 """``facecert init``."""
 
+import os
 from typing import Any, Optional
 
 import click
@@ -36,13 +37,19 @@ def command(output: Output, scene_id: Optional[str], **arguments: Any) -> None:
 
     Example: facecert init --callback-url https://shop.example/verified
     """
+    order = arguments["outer_order_no"] = arguments["outer_order_no"] or os.urandom(16).hex()
     with connect(scene_id) as client:
         name, number = prompts.read()
-        opened = client.init(cert_name=name, cert_no=number, **arguments)
+        try:
+            opened = client.init(cert_name=name, cert_no=number, **arguments)
+        except KeyboardInterrupt:
+            words = _("It may have been opened; look for outer_order_no %s in the console.")
+            say(words % order, err=True)
+            raise
     fields = ("certify_id", "outer_order_no", "certify_url", "expires_at", "request_id")
     try:
         output.show({name: getattr(opened, name) for name in fields})
-    except OSError:
+    except (OSError, KeyboardInterrupt):
         # The verification will be billed, so a closed pipe or a full disk must not lose its id.
         say(_("The verification is open: certify_id %s") % opened.certify_id, err=True)
         raise

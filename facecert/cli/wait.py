@@ -65,7 +65,7 @@ def command(
             final, code = result is not None, DONE if result else NOT_PASSED
             words = PASSED if result else _("not passed; this is final") if final else NOT_YET
         except KeyboardInterrupt:
-            words = _("interrupted; last result: %s") % NOT_YET
+            words = _("interrupted; last result: %s") % (PASSED if known["passed"] else NOT_YET)
             if known["passed"] is None:
                 words = _("interrupted; nothing is known yet")
             final, code = False, INTERRUPTED

@@ -14,12 +14,13 @@ unless the endpoint is a sandbox, because the visitor controls the request's ``H
 
 import logging
 import os
-from typing import Any, Mapping, Optional, Tuple
+import re
+from typing import Any, Iterator, Mapping, Optional, Tuple
 from urllib.parse import urlsplit
 
 from .. import settings
 from ..callback import check_secrets, parse_callback
-from ..client import Client
+from ..client import Client, open_ledger
 from ..errors import CallbackError, FacecertError, InvalidParameter, invalid, unimportable
 from ..lifecycle import FINAL, PASSED, is_known
 from ..links import DEFAULT_ENDPOINT, is_loopback
@@ -46,6 +47,9 @@ signals = Namespace()
 #: ``QueryResult``. From ``settle``, ``answer`` has only ``certify_id`` and ``passed``.
 verified = signals.signal("facecert-verified")
 
+#: The settings that are not in ``settings.VARIABLES``.
+_MORE = {"FACECERT_CREDENTIALS", "FACECERT_CALLBACK_PATH", "FACECERT_PUBLIC_URL"}
+
 _log = logging.getLogger(__name__)
 
 
@@ -70,12 +74,10 @@ class FaceCert:
         Raises:
             InvalidParameter: a setting is missing or breaks a rule; ``field`` is its name.
             CredentialsError: ``FACECERT_CREDENTIALS`` has an unknown type.
+            DependencyError: ``FACECERT_LEDGER`` needs a package that is missing.
         """
-        Credentials(app.config.get("FACECERT_CREDENTIALS"))  # refuses a wrong type
         state = _State(app.config)
-        endpoint = os.environ.get("FACECERT_ENDPOINT", "")
-        if endpoint not in ("", app.config.get("FACECERT_ENDPOINT")):
-            words = "FACECERT_ENDPOINT in the environment is ignored. Set it in app.config."
+        for words in state.warnings(app.config):
             app.logger.warning(words)
         app.register_blueprint(self.blueprint, url_prefix=state.path)
         app.extensions["facecert"] = state
@@ -91,15 +93,17 @@ class FaceCert:
 
         flask.url_for takes the host from the request instead, and a proxy may change that.
         """
-        return _state().url(url_for(endpoint, **values)[len(_prefix()) :])
+        # Flask's has a host only sometimes: outside of a request, and for another subdomain.
+        parts = urlsplit(url_for(endpoint, **dict(values, _external=True)))
+        return _state().url(parts._replace(scheme="", netloc="").geturl()[len(_prefix()) :])
 
     @guarded
     def init(self, **fields: Any) -> InitResult:
         """Open a verification that calls this app back; see ``Client.init``."""
-        if fields.get("callback_url") is None:
-            fields["callback_url"] = _state().url(_state().path + "/{order}")
         hidden = Hidden(fields)
         del fields  # because log handlers may list this frame during the call
+        if hidden.value.get("callback_url") is None:
+            hidden.value["callback_url"] = _state().url(_state().path + "/{order}")
         return self.client.init(**hidden.take())
 
     def _called_back(self, order: str) -> Response:
@@ -109,6 +113,7 @@ class FaceCert:
             return _answer("too long", 413)
         client = self.client
         find: Any = getattr(client.ledger, "get", lambda order: None)
+        claim = None
         try:
             # The body is empty here when it was a form.
             body = request.form, request.get_data(as_text=True)
@@ -124,14 +129,18 @@ class FaceCert:
             _log.warning("A callback was refused: %s", error)
             return _answer("refused", 403)
         except FacecertError as error:
-            _log.error("A callback was not settled; the platform may call again: %s", error)
+            words = "A callback was not settled; the platform may call again: %s"
+            if claim is not None:  # It may be the only one that tells the certify_id.
+                words += " (outer_order_no %s, certify_id %s)" % (order, claim.certify_id)
+            _log.error(words, error)
             return _answer("try again", 503)
         if claim.passed and not answer.passed:
             # "F" may mean "not yet", so it must not become final here.
             return _answer("not known yet", 503)
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         if not verified.has_receivers_for(app):
-            _log.error("A callback came, but no receiver is connected to the signal verified.")
+            words = "A callback came, but no receiver is connected to the signal verified."
+            _log.error(words + " (outer_order_no %s, certify_id %s)", order, claim.certify_id)
             return _answer("no receiver", 503)
         if entry is None:  # no ledger, or a verification that is older than the ledger
             verified.send(app, outer_order_no=order, answer=answer)
@@ -195,18 +204,44 @@ class _State:
         except InvalidParameter as error:
             rule = "is missing or unusable: %s" % error
             raise invalid("FACECERT_CALLBACK_SECRET", rule) from None
-        self._arguments.value["credentials"] = config.get("FACECERT_CREDENTIALS")
+        self._arguments.value["credentials"] = config.get("FACECERT_CREDENTIALS") or None
+        Credentials(self._arguments.value["credentials"])  # refuses a wrong type
+        self._open_ledger()
         self._endpoint: str = self._arguments.value.get("endpoint", DEFAULT_ENDPOINT)
         self._public_url = config.get("FACECERT_PUBLIC_URL")
         if self._public_url:
             self._public_url = settings.check_public_url(self._public_url, self._endpoint)
         elif not is_loopback(self._endpoint):
             raise invalid("FACECERT_PUBLIC_URL", "is missing, e.g. https://shop.example")
-        path = config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback"
-        if not path.startswith("/") or set(path) & set("<>{}?#") or not path.strip("/"):
+        path = str(config.get("FACECERT_CALLBACK_PATH") or "/facecert/callback")
+        if not re.fullmatch("(/[A-Za-z0-9._~-]+)+/?", path):
             raise invalid("FACECERT_CALLBACK_PATH", "must be a path such as /facecert/callback")
         self.path = path.rstrip("/")
         self._client: Optional[Client] = None
+
+    def _open_ledger(self) -> None:
+        """Make the ledger of its URL, so that a wrong one is said before a customer comes."""
+        per_day = self._arguments.value.pop("per_day", None)
+        if "ledger" in self._arguments.value:
+            try:
+                ledger = open_ledger(self._arguments.value.pop("ledger"), per_day)
+            except InvalidParameter as error:
+                raise invalid("FACECERT_LEDGER", str(error).partition(" ")[2]) from None
+            self._arguments.value["ledger"] = ledger
+        elif per_day is not None:
+            raise invalid("FACECERT_PER_DAY", "needs FACECERT_LEDGER, which counts")
+
+    def warnings(self, config: Mapping[str, Any]) -> Iterator[str]:
+        """Yield what looks like a mistake in the settings."""
+        endpoint = os.environ.get("FACECERT_ENDPOINT", "")
+        if endpoint not in ("", config.get("FACECERT_ENDPOINT")):
+            yield "FACECERT_ENDPOINT in the environment is ignored. Set it in app.config."
+        if "scene_id" not in self._arguments.value:
+            yield "FACECERT_SCENE_ID is missing. The console shows it, e.g. 1000000006."
+        known = set(settings.VARIABLES) | _MORE
+        for name in sorted(name for name in config if name.startswith("FACECERT_")):
+            if name not in known:
+                yield "facecert does not know the setting %s." % name
 
     def client(self) -> Client:
         # Without a lock, because one of before a patch by gevent or eventlet would stop all

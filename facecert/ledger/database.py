@@ -146,7 +146,7 @@ class Database:
                 if self.backend == "sqlite" and not _sqlite_lock().acquire(timeout=LONGEST_LOCK):
                     reason = "other threads used SQLite for %s seconds" % LONGEST_LOCK
                     raise _ledger_error(verb, reason)
-                connection = self._engine().connect()
+                connection = self._connect(verb)
                 return work(connection)
             finally:
                 _release(connection)
@@ -157,6 +157,13 @@ class Database:
         finally:
             # Again, because a timeout's signal handler may raise inside the first ``finally`` too.
             _release(connection)
+
+    def _connect(self, verb: str) -> Connection:
+        try:
+            return self._engine().connect()
+        except (AttributeError, TypeError, ValueError) as error:
+            reason = "the driver does not take its URL (%s)" % type(error).__name__
+        raise _ledger_error(verb, reason)  # not chained: that error may hold the password
 
     def _engine(self) -> Engine:
         engine = self._engines.get(_here())
@@ -275,11 +282,14 @@ def _make_engine(url: URL) -> Engine:
         options["isolation_level"] = "READ COMMITTED"
     try:
         return create_engine(url.set(query=query), **options)
+    except (TypeError, ValueError):
+        pass  # Not chained, because the error may quote the password.
     except (ImportError, exc.NoSuchModuleError) as error:
         words = "The ledger's database needs a driver that is not installed: %s. Begin its URL with"
         words += " postgresql+psycopg2:// (python -m pip install psycopg2-binary), or"
         words += " mysql+pymysql:// (python -m pip install PyMySQL)."
         raise DependencyError(words % error) from error
+    raise invalid("ledger", "has an option that the driver does not take")
 
 
 def _create_tables(engine: Engine) -> None:

@@ -208,10 +208,16 @@ class Ledger(BaseLedger):
 
     def _count(self, sent_at: datetime, connection: Any) -> None:
         """Count an init, last in its transaction, because all inits wait for the counter's lock."""
-        if self.per_day is not None:
-            counter = days.update().where(days.c.day == _day(sent_at), days.c.inits < self.per_day)
-            if not connection.execute(counter.values(inits=days.c.inits + 1)).rowcount:
-                raise budget_spent(self.per_day, sent_at)
+        if self.per_day is None:
+            return
+        today = days.c.day == _day(sent_at)
+        counter = days.update().where(today, days.c.inits < self.per_day)
+        if connection.execute(counter.values(inits=days.c.inits + 1)).rowcount:
+            return
+        if connection.execute(days.select().where(today)).first() is not None:
+            raise budget_spent(self.per_day, sent_at)
+        # Somebody deleted the day to begin it anew.
+        connection.execute(days.insert().values(day=_day(sent_at), inits=1))
 
     @contextmanager
     def _logging(self, outer_order_no: Optional[str], certify_id: Optional[str]) -> Iterator[None]:

@@ -72,13 +72,18 @@ MAYBE_DONE = "SignatureNonceUsed|InternalError.*|UnknownError.*|ServiceUnavailab
 def read(response: Response, private: Optional[Private] = None) -> Answer:
     """Return the answer of a call that the service answered with Code 200, or raise."""
     answer = Answer(response.body, private)
-    code = answer.code
-    if code is None:
+    code, succeeded = answer.code, 200 <= response.status < 300
+    if code is None or code == 200 and not succeeded:
         text = "HTTP %d came without the service's JSON: a proxy on the way, a wrong endpoint, or a"
-        evidence = {"http_status": response.status, "retry_after": _retry_after(response)}
+        if code == 200:
+            text = "HTTP %d came with Code 200: a proxy on the way, a wrong endpoint, or a"
+        evidence = {
+            "http_status": response.status, "retry_after": _retry_after(response),
+            "certify_id": answer.id("certifyId"), "request_id": answer.request_id,
+        }
         raise BadAnswer((text + " response that was cut off.") % response.status, evidence)
     # A longer number is no Code: it may be a document number.
-    if not isinstance(code, int) or not 200 <= response.status < 300 or abs(code) > 999999:
+    if not isinstance(code, int) or not succeeded or abs(code) > 999999:
         raise _gateway_error(str(code), answer, response)
     if code == 200:
         return answer

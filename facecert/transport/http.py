@@ -167,19 +167,24 @@ class _Connection:
         self.begun = False
 
     def send(self, head: str, form: Form, timeout: float) -> None:
-        """Send a request. ``begun`` tells whether a byte of the body was sent.
+        """Send a request. ``begun`` tells whether a byte of the body may have been sent.
 
-        Head and body are one TLS record, because a second one costs time. When ``send`` raises,
-        the peer received nothing of what it was given: a record that is cut off has no content.
+        Head and body are one TLS record, because a second one costs time. When the connection's
+        end makes ``send`` raise, the peer received nothing of what it was given: a record that is
+        cut off has no content.
         """
         text = (head + "\r\n\r\n").encode("ascii")
         left, rest = len(form.value), Hidden(text + form.take())
         self.begun = False
         self._socket.settimeout(timeout)
-        while rest.value:
-            rest.value = rest.value[self._socket.send(rest.value) :]
-            self.begun = len(rest.value) < left
+        # Before the bytes leave, because a signal's handler may raise any OSError once they have.
         self.begun = True
+        while rest.value:
+            try:
+                rest.value = rest.value[self._socket.send(rest.value) :]
+            except (ConnectionError, ssl.SSLError):
+                self.begun = len(rest.value) < left
+                raise
 
     def receive(self, timeout: float) -> Tuple[Response, bool]:
         """Return the response, and whether the connection may serve another request."""

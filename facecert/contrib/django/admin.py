@@ -47,10 +47,13 @@ class VerificationAdmin(admin.ModelAdmin):
                     self.date_hierarchy = None
         return super().changelist_view(request, extra_context)
 
-    def change_view(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+    def change_view(
+        self, request: Any, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> Any:
         """Show one verification, without the buttons that Django before 2.1 shows to readers."""
         no_buttons = {"show_save": False, "show_save_and_continue": False}
-        return super().change_view(request, *args, **dict(kwargs, extra_context=no_buttons))
+        context = dict(extra_context or {}, **no_buttons)
+        return super().change_view(request, object_id, form_url, context)
 
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
         """Return False, because the bill is by certify_id."""

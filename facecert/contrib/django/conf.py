@@ -16,6 +16,7 @@ from django.core.signals import setting_changed
 from django.urls import get_script_prefix, reverse
 
 from ...client import Client
+from ...errors import invalid
 from ...links import DEFAULT_ENDPOINT
 from ...redact import Hidden, guarded
 from ...settings import VARIABLES, check_public_url, from_environment
@@ -115,10 +116,12 @@ def public_url(path: str, endpoint: str = "") -> str:
         endpoint: the client's; the default is that of ``FACECERT``.
 
     Raises:
-        InvalidParameter: ``PUBLIC_URL`` is missing or malformed.
+        InvalidParameter: ``PUBLIC_URL`` is missing or malformed, or ``path`` is no path.
     """
     endpoint = endpoint or arguments().get("endpoint", DEFAULT_ENDPOINT)
     base = check_public_url(options().get("PUBLIC_URL", ""), endpoint, prefix="")
+    if not path.startswith("/"):
+        raise invalid("path", "must begin with / as reverse() gives it, without a host")
     if urlsplit(base).path:
         # PUBLIC_URL has the site's prefix already.
         path = "/" + path[len(get_script_prefix()) :]

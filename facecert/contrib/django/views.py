@@ -2,7 +2,7 @@
 
 import logging
 
-from django.db import transaction
+from django.db import Error, connections, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -19,10 +19,12 @@ from .signals import verified
 #: Bytes of a posted callback; a genuine one has a few hundred.
 LONGEST_BODY = 8192
 
+#: The callback may be the only one that tells the certify_id.
+_UNSTORED = "A genuine callback was not stored (%s): outer_order_no %s, certify_id %s"
+
 _log = logging.getLogger(__name__)
 
 
-@transaction.non_atomic_requests
 @csrf_exempt
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -42,6 +44,7 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         rows = written().filter(outer_order_no=order)
         row = again_if_lost(rows.db, rows.first)
         if row is None:
+            _log.error(_UNSTORED, "no row", order, claim.certify_id)
             return _text("No such order.", 404)
         # The id is needed even if the query fails.
         ModelLedger().keep_claim(order, claim.certify_id)
@@ -50,6 +53,9 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
         return _text(str(error), 403)
     except FacecertError:
         return _text("FACECERT is incomplete or wrong: run manage.py check.", 503)
+    except Error as error:
+        _log.error(_UNSTORED, type(error).__name__, order, claim.certify_id)
+        raise
     if is_known(row.state, row.told, passed=claim.passed):
         return _text("ok", 200)  # a replay
     if not verified.has_listeners(Verification):
@@ -66,13 +72,19 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     return _text("ok", 200)
 
 
+# Of every database, because a router may keep the table in another one than the default.
+for _alias in connections:
+    transaction.non_atomic_requests(using=_alias)(callback)
+
 # For Django's LoginRequiredMiddleware, because the service does not log in.
 callback.login_required = False
 
 
 def _claim(request: HttpRequest) -> Callback:
-    body = request.body.decode("utf-8", "replace")  # before POST, which may use up the stream
-    return parse_callback(request.GET, request.POST, "" if request.POST else body)
+    # A middleware that reads POST uses up the body of a form.
+    form = request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data")
+    body = "" if form else request.body.decode("utf-8", "replace")
+    return parse_callback(request.GET, request.POST, body)
 
 
 def _too_long(request: HttpRequest) -> bool:

@@ -65,11 +65,16 @@ class Migration(migrations.Migration):
             name="certify_id",
             field=models.CharField(blank=True, db_index=True, max_length=64, null=True),
         ),
-        migrations.RunPython(convert, migrations.RunPython.noop),
+        migrations.RunPython(
+            convert, migrations.RunPython.noop, hints={"model_name": "verification"}
+        ),
         migrations.AlterField(
             model_name="verification",
             name="certify_id",
             field=models.CharField("certify_id", blank=True, max_length=64, null=True, unique=True),
         ),
-        migrations.RunPython(compare_exactly, migrations.RunPython.noop, atomic=False),
+        migrations.RunPython(
+            compare_exactly, migrations.RunPython.noop, atomic=False,
+            hints={"model_name": "verification"},
+        ),
     ]

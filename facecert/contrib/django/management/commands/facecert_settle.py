@@ -25,7 +25,7 @@ class Command(BaseCommand):
             try:
                 found.append(pending.settle(key))
             except FacecertError as error:
-                found.append(False)
+                failed += 1
                 self.stderr.write("%s: %s" % (error.outer_order_no, error))
             except Exception as error:
                 # A receiver that fails must not delay the other verifications.
