@@ -475,12 +475,80 @@ def test_wait_raises_the_error_of_the_last_query():
     assert len(waiting.reported) == 1
 
 
+def test_bug_wait_lost_a_pass_when_the_ledger_failed():
+    class Ledger:
+        keep_sent = None
+
+        def find(self, certify_id):
+            raise facecert.LedgerError("It is away.")
+
+    waiting = Waiting(False, True, ledger=Ledger())
+    assert waiting.wait().passed and waiting.pauses == [2]
+
+
+def test_bug_an_error_in_report_was_taken_for_the_querys():
+    error, waiting = facecert.NoAnswer(), Waiting(True)
+
+    def report(news):
+        raise error
+
+    with pytest.raises(facecert.NoAnswer) as caught:
+        waiting.client.wait("ab" * 16, report=report)
+    assert caught.value is error and len(waiting.scenes) == 1
+
+
+@pytest.mark.parametrize("wrong", [b"ledger.db", 5, object()])
+def test_bug_a_ledger_of_a_wrong_type_was_told_at_the_first_call(wrong):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        facecert.Client("1", ledger=wrong)
+    assert caught.value.field == "ledger"
+
+
+def test_bug_the_order_number_stayed_out_of_a_callback_url_with_a_token_of_ones_own(
+    sandbox, client, person
+):
+    url = "https://shop.example/called/{order}/"
+    opened = client.init(callback_url=url, callback_token="mine", **person)
+    sent = sandbox.requests[-1].service_parameters
+    assert sent["callbackUrl"] == "https://shop.example/called/%s/" % opened.outer_order_no
+
+
+#: Import hooks are foreign code; those of APM agents log.
+HOOKED = """
+import sys
+
+found = []
+
+
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        frame = sys._getframe(1)
+        while frame:
+            found.extend(name for value in frame.f_locals.values() if "canary" in repr(value))
+            frame = frame.f_back
+
+
+import facecert
+
+sys.meta_path.insert(0, Hook())
+key = [("canary-id", "canary-secret", "canary-token"), "canary-callback-secret"]
+facecert.Client("1", credentials=key.pop(0), callback_secret=key.pop())
+print(found)
+"""
+
+
+def test_bug_the_first_client_showed_its_secrets_while_the_sdk_was_imported():
+    assert run_python(HOOKED) == "[]\n"
+
+
 @pytest.mark.parametrize("state, pauses", [("failed", []), ("opened", [2, 3, 4.5])])
 def test_wait_believes_the_ledger(state, pauses):
     class Row:
         pass
 
     class Ledger:
+        keep_sent = None
+
         def find(self, certify_id):
             return Row
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import NAME, NUMBER
 
 from facecert import redact
-from facecert.redact import Private
+from facecert.redact import WITHHELD, Private
 
 
 @pytest.mark.parametrize(
@@ -236,3 +236,9 @@ def test_emptying_frames_ends_on_a_circle():
     one, two = ValueError(), ValueError()
     one.__cause__, two.__cause__ = two, one
     redact.empty_frames(one)
+
+
+def test_bug_a_name_in_utf_8_that_was_read_as_gbk_was_shown():
+    text = ("认证失败:%s校验不通过" % NAME).encode("utf-8").decode("gb18030")
+    assert Private(NAME).shown(text) == WITHHELD
+    assert Private(NUMBER).shown("认证失败:请重试") == "认证失败:请重试"

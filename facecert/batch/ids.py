@@ -145,8 +145,8 @@ def _header(lines: Iterator[str], column: str) -> Tuple[str, str]:
     begun = ""
     for text in islice(filter(_counts, lines), 50):
         text, begun = begun + text, ""
-        if text.count('"') % 2:  # a title in quotation marks that has several lines
-            begun = text
+        if re.search('(^|[,;\t|])"([^"]|"")*$', text):  # a title of several lines
+            begun = text.rstrip(_BLANK) + " "
             continue
         separator = _separator(text, column)
         if separator:

@@ -3,6 +3,7 @@ import json
 import os
 import random
 import re
+import stat
 import sys
 from datetime import datetime, timezone
 
@@ -10,6 +11,7 @@ import pytest
 from conftest import NAME, NUMBER, ROOT, run_python
 
 import facecert
+from facecert import InvalidParameter
 from facecert.batch import results_file
 from facecert.batch.many import BatchItem
 from facecert.batch.results_file import FIELDS, OutputFailed, ResultsFile
@@ -495,3 +497,19 @@ def test_no_space_for_claimed_ids():
         with pytest.raises(OutputFailed, match="SQLITE_TMPDIR"):
             for number in range(10000):
                 results.claim("%032x" % number)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX only")
+def test_bug_resuming_a_pipe_hung_and_replaced_a_device(path):
+    os.mkfifo(path)
+    with pytest.raises(InvalidParameter, match="no ordinary file"):
+        ResultsFile(path, resume=True)
+    assert stat.S_ISFIFO(os.stat(path).st_mode)
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="only root may give a file away")
+def test_bug_resuming_as_root_took_the_file_from_its_owner(path):
+    fill(path, answer(A))
+    os.chown(path, 65534, 65534)
+    ResultsFile(path, resume=True).close()
+    assert os.stat(path).st_uid == os.stat(path).st_gid == 65534

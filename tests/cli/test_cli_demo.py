@@ -127,3 +127,11 @@ def test_demo_live_says_what_is_missing(sandbox, missing, told):
     output = done.stdout.decode("utf-8")
     assert done.returncode != 0 and told in output and "Traceback" not in output
     assert sandbox.requests == []
+
+
+def test_bug_without_flask_the_demo_called_it_a_bug_of_facecert():
+    code = "import sys; sys.modules['flask'] = None; sys.argv[1:] = ['demo'];"
+    code += "from facecert.__main__ import main; main()"
+    environ = dict(os.environ, PYTHONPATH=str(ROOT))
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, env=environ)
+    assert done.returncode == 6 and b"pip install flask" in done.stderr, done.stderr

@@ -13,6 +13,7 @@ pytest.importorskip("click", reason="the command line is the extra `cli`")
 import facecert  # noqa: E402
 from facecert.cli import prompts as identity  # noqa: E402
 from facecert.cli.output import Misuse  # noqa: E402
+from facecert.client import Client  # noqa: E402
 
 PERSON = json.dumps({"cert_name": NAME, "cert_no": NUMBER})
 
@@ -230,3 +231,13 @@ def test_a_budget_that_is_spent_is_to_be_tried_later(commands, tmp_path):
     assert json.loads(done.stderr)["error"] == "BudgetSpent"
     for wrong in ({"FACECERT_PER_DAY": "1"}, dict(environ, FACECERT_PER_DAY="x")):
         assert run_cli("init", stdin=PERSON, env=wrong).exit_code == 6
+
+
+def test_bug_ctrl_c_lost_the_order_number_of_what_may_be_open(commands, monkeypatch):
+    def init(self, **fields):
+        monkeypatch.setattr(Client, "sent", fields["outer_order_no"], raising=False)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "init", init)
+    done = run_cli("init", stdin=PERSON)
+    assert done.exit_code == 130 and Client.sent in done.stderr and len(Client.sent) == 32

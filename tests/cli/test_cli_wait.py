@@ -138,3 +138,14 @@ def test_ctrl_c_for_real(sandbox, person):
         process.wait()
     assert process.returncode == 130 and b"Traceback" not in said
     assert re.match(b'{"certify_id": "%s", "passed": (false|null)' % certify_id.encode(), printed)
+
+
+def test_bug_ctrl_c_after_a_pass_said_not_passed(commands, certify_id, monkeypatch):
+    def interrupt(client, certify_id):
+        raise KeyboardInterrupt
+
+    commands.complete(certify_id)
+    calls = iter([lambda *_: None, interrupt])
+    monkeypatch.setattr(Client, "_row", lambda *arguments: next(calls)(*arguments))
+    done = run_cli("wait", certify_id)
+    assert done.exit_code == 130 and json.loads(done.stdout)["passed"] is True

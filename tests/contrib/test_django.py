@@ -1,7 +1,9 @@
+import importlib
 import io
 import logging
 import re
 import sqlite3
+import sys
 import threading
 import unittest
 from datetime import timedelta
@@ -31,11 +33,13 @@ from django.db import (  # noqa: E402
     connections,
     transaction,
 )
-from django.test import Client, override_settings  # noqa: E402
+from django.test import Client, RequestFactory, override_settings  # noqa: E402
 from django.utils import timezone  # noqa: E402
 from django.utils.translation import override  # noqa: E402
 
-from facecert.contrib.django import conf, models as django_models, signals  # noqa: E402
+from facecert.contrib.django import (  # noqa: E402
+    admin, conf, models as django_models, signals, views
+)  # fmt: skip
 from facecert.contrib.django.models import (  # noqa: E402
     InitCount,
     ModelLedger,
@@ -538,7 +542,8 @@ def test_the_gateway_is_down_for_longer_than_the_platform_tries(sandbox, opened,
     for _ in range(3):
         assert deliver(opened.outer_order_no, genuine(opened)).status_code == 503
     out, err = io.StringIO(), io.StringIO()
-    call_command("facecert_settle", stdout=out, stderr=err)
+    with pytest.raises(CommandError, match="1 could not be settled"):
+        call_command("facecert_settle", stdout=out, stderr=err)
     assert "1 asked, 0 settled" in out.getvalue() and opened.outer_order_no in err.getvalue()
     call_command("facecert_settle", stdout=out, stderr=err)
     assert "1 asked, 1 settled" in out.getvalue()
@@ -1209,3 +1214,121 @@ def settings_in_chinese():
     """The user's language, as LocaleMiddleware or LANGUAGE_CODE sets it."""
     with override("zh-hans"):
         yield
+
+
+def test_bug_a_refresh_where_nobody_listens_told_nobody_for_ever(
+    sandbox, opened, request, monkeypatch
+):
+    """Such as in a script, which does not import the site's receivers."""
+    monkeypatch.setattr(signals.verified, "receivers", [])
+    signals.verified.sender_receivers_cache.clear()
+    sandbox.complete(opened.certify_id)
+    assert opened.refresh() and (opened.state, opened.told) == ("passed", "")
+    asked = len(sandbox.requests)
+    assert opened.refresh() and len(sandbox.requests) == asked
+    heard = request.getfixturevalue("heard")
+    call_command("facecert_settle", stdout=io.StringIO())
+    opened.refresh_from_db()
+    assert heard == [("passed", True)] and opened.told == "passed"
+
+
+def test_bug_a_receiver_that_raised_lost_the_id_in_another_database_than_the_default(monkeypatch):
+    monkeypatch.setattr("django.db.connections", ["default", "verify"])
+    try:
+        callback = importlib.reload(views).callback
+        assert callback._non_atomic_requests == {"default", "verify"}
+    finally:
+        monkeypatch.undo()
+        importlib.reload(views)
+
+
+@pytest.mark.parametrize("lost", ["row", "database"])
+def test_bug_the_only_copy_of_an_id_was_neither_stored_nor_logged(
+    sandbox, opened, heard, caplog, monkeypatch, lost
+):
+    fields = genuine(opened)
+    if lost == "row":
+        Verification.objects.all().delete()
+        assert deliver(opened.outer_order_no, fields).status_code == 404
+    else:
+        def keep_claim(self, outer_order_no, certify_id):
+            raise OperationalError("the database is away")
+
+        monkeypatch.setattr(ModelLedger, "keep_claim", keep_claim)
+        with pytest.raises(OperationalError):
+            deliver(opened.outer_order_no, fields)
+    assert opened.certify_id in caplog.text and opened.outer_order_no in caplog.text
+
+
+def test_bug_the_person_was_in_a_frame_while_the_urlconf_was_loaded(options, person, monkeypatch):
+    shown = []
+
+    def callback_url(endpoint):
+        frame = sys._getframe(1)
+        while frame.f_globals["__name__"] != __name__:
+            shown.append(repr(frame.f_locals))
+            frame = frame.f_back
+
+    monkeypatch.setattr(conf, "callback_url", callback_url)
+    open_verification(**person)
+    assert shown and not any(person["cert_no"] in one for one in shown)
+
+
+@pytest.mark.parametrize("secret", [None, "another-secret-of-sixteen"])
+def test_bug_a_client_without_the_sites_secret_got_a_url_that_no_callback_can_use(
+    sandbox, options, person, heard, secret
+):
+    with sandbox.client(callback_secret=secret) as client:
+        row, opened = open_verification(client=client, outer_order_no=None, **person)
+    sent = sandbox.requests[-1].service_parameters
+    assert row.outer_order_no in sent["callbackUrl"] and "{" not in sent["callbackUrl"]
+    sandbox.complete(opened.certify_id)
+    fields = genuine(row, CallbackToken=sent["callbackToken"])
+    assert deliver(row.outer_order_no, fields).status_code == 200 and heard == [("passed", True)]
+
+
+def test_bug_the_default_client_opened_without_a_row(sandbox, options, person, monkeypatch):
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    client = type(facecert.default.default_client)()
+    row, opened = open_verification(client=client, callback_url=PUBLIC, **person)
+    assert row.certify_id == opened.certify_id and client.ledger is None
+    client.close()
+
+
+@pytest.mark.parametrize("path", ["orders/1", "http://testserver/orders/1"])
+def test_bug_a_return_url_began_twice(options, path):
+    with pytest.raises(facecert.InvalidParameter) as caught:
+        conf.public_url(path)
+    assert caught.value.field == "path"
+
+
+def test_bug_migrate_failed_where_a_router_keeps_the_tables_elsewhere():
+    from importlib import import_module
+
+    migrations = import_module("facecert.contrib.django.migrations.0002_told_and_init_count")
+    runs = [one for one in migrations.Migration.operations if hasattr(one, "code")]
+    assert [one.hints for one in runs] == [{"model_name": "verification"}] * 2
+
+
+def test_bug_an_admin_of_ones_own_could_not_add_to_the_page(opened):
+    from django.contrib.auth.models import User
+
+    request = RequestFactory().get("/")
+    request.user = User(is_superuser=True, is_active=True, is_staff=True)
+    site = admin.VerificationAdmin(Verification, admin.admin.site)
+    by_place = site.change_view(request, str(opened.pk), "", {"title": "Mine"})
+    by_name = site.change_view(request, str(opened.pk), extra_context={"title": "Mine"})
+    for page in (by_place, by_name):
+        assert page.context_data["title"] == "Mine" and page.context_data["show_save"] is False
+
+
+def test_bug_a_form_that_a_middleware_had_read_was_a_server_error(sandbox, opened, heard):
+    sandbox.complete(opened.certify_id)
+    request = RequestFactory().post("/", genuine(opened))
+    assert request.POST and views.callback(request, opened.outer_order_no).status_code == 200
+
+
+def test_bug_an_old_secret_that_is_not_set_was_an_error(options):
+    with override_settings(FACECERT=dict(options, CALLBACK_SECRET=[SECRET, None])):
+        assert conf.client()._callback_secrets.value == (SECRET,)

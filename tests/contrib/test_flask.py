@@ -1,4 +1,5 @@
 import logging
+import sys
 import threading
 import traceback
 from urllib.parse import urlsplit
@@ -159,7 +160,7 @@ def test_passed_in_the_callback_is_not_believed(shop):
     assert shop.told == [(opened.outer_order_no, opened.certify_id, False)]
 
 
-def test_an_app_in_which_nobody_listens_does_not_say_ok(shop):
+def test_an_app_in_which_nobody_listens_does_not_say_ok(shop, caplog):
     opened = shop.open()
     call = shop.genuine(opened)
     receivers = dict(verified.receivers)
@@ -168,6 +169,7 @@ def test_an_app_in_which_nobody_listens_does_not_say_ok(shop):
         assert shop.call(*call).status_code == 503
     finally:
         verified.receivers.update(receivers)
+    assert opened.certify_id in caplog.text and opened.outer_order_no in caplog.text
 
 
 def test_delivered_three_times_says_the_same_three_times(shop):
@@ -320,6 +322,10 @@ def test_settings_may_be_texts_from_the_environment(sandbox):
         ("FACECERT_CALLBACK_PATH", "facecert"),
         ("FACECERT_CALLBACK_PATH", "/"),
         ("FACECERT_CALLBACK_PATH", "/a/<b>"),
+        ("FACECERT_CALLBACK_PATH", "/face cert"),
+        ("FACECERT_CALLBACK_PATH", 5),
+        ("FACECERT_LEDGER", "sqlite://"),
+        ("FACECERT_PER_DAY", 5),
     ],
 )
 def test_an_app_with_bad_settings_does_not_start(sandbox, name, value):
@@ -385,6 +391,40 @@ def test_bug_the_path_before_the_app_was_missing_or_twice(sandbox, public_url, p
     assert page.data.decode() == "https://shop.example%s/orders/7" % path
 
 
+@pytest.mark.parametrize("root", [None, "/app"])
+def test_bug_url_for_had_two_hosts_outside_of_a_request(sandbox, root):
+    more = {"APPLICATION_ROOT": root} if root else {}
+    app = make_app(sandbox, SERVER_NAME="internal:5000", **more)
+    app.add_url_rule("/orders/<number>", "show", str)
+    app.add_url_rule("/o/<number>", "elsewhere", str, subdomain="m")
+    base = "https://shop.example" + (root or "")
+    with app.app_context():
+        assert app.ext.url_for("show", number=7) == base + "/orders/7"
+    with app.test_request_context(base_url="http://internal:5000"):
+        assert app.ext.url_for("show", number=7, _external=True) == "https://shop.example/orders/7"
+        assert app.ext.url_for("elsewhere", number=7) == "https://shop.example/o/7"
+
+
+def test_what_looks_like_a_mistake_is_a_warning(sandbox, caplog, monkeypatch):
+    monkeypatch.setattr(flask.Flask, "logger", logging.getLogger("the tests"))
+    make_app(sandbox)
+    assert not caplog.records
+    make_app(sandbox, FACECERT_SCENE_ID="", FACECERT_PERDAY=1)
+    assert "FACECERT_SCENE_ID is missing" in caplog.text and "FACECERT_PERDAY" in caplog.text
+
+
+def test_bug_the_person_was_in_a_frame_while_the_callback_url_was_made(shop, monkeypatch):
+    shown, url = [], extension._State.url
+
+    def walk(state, path):
+        shown.append(repr(sys._getframe(1).f_locals))
+        return url(state, path)
+
+    monkeypatch.setattr(extension._State, "url", walk)
+    shop.open()
+    assert shown and NUMBER not in shown[0]
+
+
 def test_outside_of_a_request_the_prefix_is_the_application_root(sandbox):
     app = make_app(sandbox, APPLICATION_ROOT="/app")
     with app.app_context():
@@ -431,6 +471,14 @@ def settle(shop):
 
     command = shop.app.cli.commands["facecert-settle"]
     return CliRunner().invoke(command, [], obj=ScriptInfo(create_app=lambda info=None: shop.app))
+
+
+def test_bug_the_only_copy_of_an_id_was_neither_stored_nor_logged(shop, caplog):
+    opened = shop.open()
+    path, query = shop.genuine(opened)
+    shop.sandbox.fail("http-503", times=1)
+    assert shop.call(path, query).status_code == 503
+    assert opened.certify_id in caplog.text and opened.outer_order_no in caplog.text
 
 
 def test_a_final_row_that_was_told_is_answered_without_a_query(keeping):

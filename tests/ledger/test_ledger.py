@@ -15,7 +15,7 @@ from facecert.lifecycle import GRACE, LIFETIME, Opening
 
 sqlalchemy = pytest.importorskip("sqlalchemy", reason="the ledger is the extra `ledger`")
 from facecert.ledger import Ledger, database  # noqa: E402
-from facecert.ledger.schema import metadata  # noqa: E402
+from facecert.ledger.schema import days, metadata  # noqa: E402
 
 UTC = datetime.timezone.utc
 NOW = datetime.datetime(2026, 10, 1, 12, 0, 0, 250000, tzinfo=UTC)
@@ -887,6 +887,33 @@ def budget(url):
     ledger = Ledger(url, per_day=2)
     yield ledger
     ledger.close()
+
+
+def test_bug_a_day_that_was_deleted_was_a_spent_budget(budget):
+    budget.keep_sent("order1", scene_id="1", sent_at=NOW)
+    budget.database.write(days.delete())
+    for order in ("order2", "order3"):
+        budget.keep_sent(order, scene_id="1", sent_at=NOW)
+    with pytest.raises(facecert.BudgetSpent):
+        budget.keep_sent("order4", scene_id="1", sent_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "url, error",
+    [
+        ("sqlite:///x.db?timeout=abc", facecert.InvalidParameter),
+        ("mysql+pymysql://u:canary-password@localhost:9/x?charsett=utf8", facecert.LedgerError),
+        ("mysql+pymysql://u:canary-password@localhost:9/x?charset=utf8mb5", facecert.LedgerError),
+        ("mysql+pymysql://u:canary-password@localhost:9/x?ssl=true", facecert.LedgerError),
+        ("mysql+pymysql://u:canary-password@localhost:9/x?connect_timeout=abc", None),
+    ],
+)
+def test_bug_an_option_that_the_driver_does_not_take_was_an_error_of_python(url, error):
+    pytest.importorskip("pymysql")
+    with pytest.raises(error or facecert.InvalidParameter) as caught:
+        Ledger(url).keep_sent("order1", scene_id="1", sent_at=NOW)
+    assert "canary-password" not in str(caught.value)
+    assert caught.value.__cause__ is None
 
 
 def test_a_daily_budget(budget):

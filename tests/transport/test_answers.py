@@ -201,7 +201,7 @@ def test_retry_after(header, seconds):
         (b"null", 200),
         (b"[200]", 200),
         (b'{"Code": true}', 200),
-        (b'{"Code": 200.0}', 200),
+        (b'{"Code": 200.5}', 200),
         (b'{"Code": NaN}', 200),
         (b'{"Code": ""}', 200),
         (b'{"Code": 200, "Da', 200),
@@ -217,6 +217,22 @@ def test_what_cannot_be_read_is_a_bad_answer(body, status):
         answers.read(reply(body, status))
     assert caught.value.http_status == status
     assert caught.value.outcome in ("unknown", "refused")
+
+
+OPENED = b'"Data": {"certifyId": "0a1b2c3d4e5f60718293a4b5c6d7e8f9"}}'
+
+
+@pytest.mark.parametrize("body, status", [(b"{", 200), (b'{"Code": 200, ', 404),
+                                          (b'{"Code": 200, ', 307), (b'{"Code": 200, ', 500)])
+def test_bug_a_readable_certify_id_was_lost_or_refused(body, status):
+    with pytest.raises(BadAnswer) as caught:
+        answers.read(reply(body + OPENED, status))
+    assert caught.value.outcome == "unknown"
+    assert caught.value.certify_id == "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
+
+
+def test_bug_a_code_of_200_point_0_lost_the_result():
+    assert answers.read(reply(b'{"Code": 200.0, ' + OPENED)).id("certifyId")
 
 
 def test_bug_signature_does_not_match_repeats_name_and_number():

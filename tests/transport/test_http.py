@@ -413,7 +413,7 @@ class Failing:
         return min(self.takes.pop(0), len(data))
 
 
-@pytest.mark.parametrize("failure", [OSError("words"), ValueError("words")])
+@pytest.mark.parametrize("failure", [ConnectionResetError("words"), ssl.SSLError("words")])
 @pytest.mark.parametrize(
     "takes, kind",
     [
@@ -434,6 +434,16 @@ def test_sent_begins_with_the_first_byte_of_the_body(sandbox, monkeypatch, takes
         http.post(Form(FORM))
     assert caught.value.outcome == ("not sent" if kind is ConnectionFailed else "unknown")
     assert caught.value.__cause__ is not None
+
+
+@pytest.mark.parametrize("failure", [TimeoutError(), OSError("alarm"), ValueError("alarm")])
+def test_bug_an_init_was_sent_again_when_a_signals_handler_raised_an_oserror(monkeypatch, failure):
+    """It may strike when ``send`` has sent everything, and is only to return."""
+    http = Http("http://127.0.0.1:9", connect_timeout=1, read_timeout=1)
+    monkeypatch.setattr(http, "_connect", lambda: transport._Connection(Failing(failure=failure)))
+    with pytest.raises(NoAnswer) as caught:
+        http.post(Form(FORM))
+    assert caught.value.outcome == "unknown"
 
 
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip", "br", "identity, gzip"])
