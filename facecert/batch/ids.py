@@ -145,7 +145,7 @@ def _header(lines: Iterator[str], column: str) -> Tuple[str, str]:
     begun = ""
     for text in islice(filter(_counts, lines), 50):
         text, begun = begun + text, ""
-        if re.search('(^|[,;\t|])"([^"]|"")*$', text):  # a title of several lines
+        if re.search('(^|[,;\t|])"([^"]|"")*$', text):  # a cell of several lines
             begun = text.rstrip(_BLANK) + " "
             continue
         separator = _separator(text, column)
