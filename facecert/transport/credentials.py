@@ -66,9 +66,6 @@ class Snapshot:
         self.private = Private(secret, token)
         self.source = source
 
-    def __repr__(self) -> str:
-        return "<Snapshot>"
-
     @property
     def access_key_secret(self) -> str:
         return str(self.private.value[0])
@@ -87,9 +84,6 @@ class Credentials:
     def __init__(self, source: Any = None) -> None:
         self._chain = source is None
         self._read = None if self._chain else _reader(source)
-
-    def __repr__(self) -> str:
-        return "<Credentials>"
 
     def snapshot(self) -> Snapshot:
         """Return the credentials that sign the next attempt, or raise CredentialsError."""
