@@ -15,7 +15,6 @@ class FacecertConfig(AppConfig):
     name = "facecert.contrib.django"
     label = "facecert"
     verbose_name = _("facecert")
-    default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
         """Register the system checks."""
