@@ -4,8 +4,7 @@ import abc
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple, Optional
 
-from .errors import UNKNOWN as OUTCOME_UNKNOWN
-from .errors import BudgetSpent, FacecertError
+from .errors import UNKNOWN as OUTCOME_UNKNOWN, BudgetSpent, FacecertError
 from .results import InitResult, QueryResult
 
 SENT = "sent"

@@ -129,9 +129,7 @@ def _pending(client: Client) -> "Iterator[FileId]":
 
 def _in_words(summary: "Summary") -> str:
     words = _("%d answered (%d passed), %d without an answer, %d lines without an id, %d skipped.")
-    words %= (
-        summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped
-    )  # fmt: skip
+    words %= (summary.answered, summary.passed, summary.failed, summary.invalid, summary.skipped)
     if summary.interrupted:
         words += _(" Interrupted: the same command with --resume goes on.")
     elif summary.failed:

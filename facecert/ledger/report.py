@@ -13,7 +13,6 @@ from .store import Ledger, overdue
 
 FIELDS = "day opened passed failed never_finished refused unknown pass_rate median_seconds inits"
 
-
 #: SQL for the whole seconds from the request to the decision.
 _SECONDS = {
     "sqlite": "CAST((julianday(decided_at) - julianday(sent_at)) * 86400 + 0.5 AS INTEGER)",
