@@ -36,7 +36,9 @@ def callback(request: HttpRequest, order: str) -> HttpResponse:
     failed, the service does not confirm the callback yet, or ``verified`` has no receiver; the
     platform calls again. A receiver that raises makes the response 500; it is called again, too.
     """
-    if _too_long(request):
+    # A number in the test client of Django before 2.1.
+    length = str(request.META.get("CONTENT_LENGTH") or "0")
+    if not length.isdecimal() or int(length) > LONGEST_BODY:
         return _text("Too long.", 413)
     try:
         # Before the row is read; see 403.
@@ -85,12 +87,6 @@ def _claim(request: HttpRequest) -> Callback:
     form = request.content_type in ("application/x-www-form-urlencoded", "multipart/form-data")
     body = "" if form else request.body.decode("utf-8", "replace")
     return parse_callback(request.GET, request.POST, body)
-
-
-def _too_long(request: HttpRequest) -> bool:
-    # A number in the test client of Django before 2.1.
-    length = str(request.META.get("CONTENT_LENGTH") or "0")
-    return not length.isdecimal() or int(length) > LONGEST_BODY
 
 
 def _text(words: str, status: int) -> HttpResponse:
