@@ -62,15 +62,13 @@ def read_init(response: ResponseBody, request: Any = None) -> InitResult:
     Raises:
         ServiceError, GatewayError, BadAnswer: see ``Client.init``.
     """
-    result: InitResult = _read(response, request, "init")
-    return result
+    return _read(response, request, "init")  # type: ignore[no-any-return]
 
 
 @guarded
 def read_query(response: ResponseBody, request: Any = None) -> QueryResult:
     """Read the response to a ``query_request``; arguments and errors as of ``read_init``."""
-    result: QueryResult = _read(response, request, "query")
-    return result
+    return _read(response, request, "query")  # type: ignore[no-any-return]
 
 
 def _request(parameters: ServiceParameters) -> Any:
