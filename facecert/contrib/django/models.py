@@ -309,16 +309,14 @@ def again_if_lost(database: str, work: Callable[[], Any]) -> Any:
 
     A deadlock is repeated as well. In an outer transaction nothing can be repeated.
     """
-    connection = connections[database]
+    connection, attempt = connections[database], transaction.atomic(using=database)(work)
     try:
-        with transaction.atomic(using=database):
-            return work()
+        return attempt()
     except (InterfaceError, OperationalError):
         if connection.in_atomic_block:
             raise
     connection.close()
-    with transaction.atomic(using=database):
-        return work()
+    return attempt()
 
 
 def _commits(database: str) -> bool:
