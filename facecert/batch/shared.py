@@ -113,6 +113,5 @@ class SharedRate(Rate):
         here = os.getpid(), threading.Lock
         if here not in self._connections:
             limits = {"socket_timeout": 5, "socket_connect_timeout": 5}
-            fresh = redis.Redis.from_url(self._url.value, **limits)
-            self._connections.setdefault(here, fresh)
+            self._connections[here] = redis.Redis.from_url(self._url.value, **limits)
         return self._connections[here]
