@@ -34,9 +34,8 @@ Form = Hidden
 class Http:
     """Connections to one endpoint. May be shared by threads; a forked child opens its own.
 
-    ``connect_timeout`` covers all addresses, the proxy and the TLS handshake together. The name's
-    resolution comes on top, because the system sets its limit. ``read_timeout`` covers the whole
-    response. Both are seconds.
+    ``connect_timeout`` and ``read_timeout`` are those of ``Client``. The name's resolution comes on
+    top, because the system sets its limit.
     """
 
     def __init__(self, endpoint: str, *, connect_timeout: float, read_timeout: float) -> None:
