@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Callable, Dict, Iterable, Iterator, Optional, Tuple
 
 from ..client import Client
@@ -53,14 +53,12 @@ def run_batch(
     def without_line() -> Iterator[Tuple[str, Optional[str]]]:
         position = 0
         for certify_id, scene_id, line in ids:
-            try:
+            with suppress(InvalidParameter):  # each malformed line of the input gets one of its own
                 if scene_id:
                     check_scene_id(scene_id)
                 if not results.claim(check_certify_id(certify_id, 20)):
                     summary.skipped += 1
                     continue
-            except InvalidParameter:
-                pass  # each malformed line of the input gets one of its own
             position += 1
             lines[position] = line
             yield certify_id, scene_id

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import tempfile
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Dict, Iterable, Iterator, List, Optional
@@ -64,11 +65,9 @@ def command(ctx: click.Context) -> None:
 def _day(ctx: click.Context, option: click.Parameter, value: Optional[str]) -> Optional[datetime]:
     if value is None:
         return None
-    try:
+    with suppress(ValueError):
         if re.fullmatch(r"2\d{3}-\d\d-\d\d", value):
             return datetime.strptime(value, "%Y-%m-%d").replace(tzinfo=CHINA)
-    except ValueError:
-        pass
     raise Misuse(_("--since and --until must be days like 2026-10-01."))
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any, Dict, Tuple
 
 from ..crypto.sm2 import Ciphertext, looks_sealed
@@ -67,14 +68,12 @@ def ask(prompt: str) -> str:
 def _from_json(data: bytes) -> Dict[str, str]:
     person: Any = None
     wrong = _("is UTF-16, not UTF-8") if b"\0" in data else _("is empty")
-    try:
+    with suppress(ValueError, RecursionError):  # not chained, because they may quote their input
         if data.strip() and b"\0" not in data:
             wrong = _("is not UTF-8 (GBK, perhaps)")
             text = data.decode("utf-8-sig")
             wrong = _("is not one JSON object")
             person = json.loads(text)
-    except (ValueError, RecursionError):
-        pass  # not chained, because the error may quote its input
     if isinstance(person, dict):
         missing = [field for field in PROMPTS if not str(person.get(field, "")).strip()]
         others = [field for field in PROMPTS if not isinstance(person.get(field, ""), str)]
