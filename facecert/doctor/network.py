@@ -4,7 +4,7 @@ import re
 import socket
 import ssl
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timezone
 from typing import Any, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
@@ -160,12 +160,9 @@ def presented_certificate(endpoint: str) -> Optional[bytes]:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    try:
-        connection: Any = connect.open_socket(endpoint, context, PATIENCE)
-    except (OSError, ValueError):
-        return None
-    with connection:
-        return bytes(connection.getpeercert(binary_form=True))
+    with suppress(OSError, ValueError), connect.open_socket(endpoint, context, PATIENCE) as tls:
+        return bytes(tls.getpeercert(binary_form=True))  # type: ignore[attr-defined]
+    return None
 
 
 def _read(der: bytes) -> Tuple[str, float, float]:

@@ -10,6 +10,7 @@ import pathlib
 import re
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any, Iterator, List, Optional
 
 from .._version import __version__
@@ -121,12 +122,10 @@ def _core(core: Optional[str], core_v3: Optional[str], signs: bool) -> Finding:
 
 def _import(module: str) -> Any:
     """Return a module, or None when it cannot be imported."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return importlib.import_module(module)
-    except Exception:  # a broken package may raise anything
-        return None
+    with suppress(Exception), warnings.catch_warnings():  # a broken package may raise anything
+        warnings.simplefilter("ignore")
+        return importlib.import_module(module)
+    return None
 
 
 def _file(module: str) -> Optional[str]:
