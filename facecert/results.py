@@ -7,6 +7,7 @@ help.aliyun.com 181863.
 
 import json
 import re
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar, Union
 
@@ -211,10 +212,8 @@ def _mapping(value: Any) -> Dict[str, Any]:
     if isinstance(value, bytes):
         value = value.decode("utf-8-sig", "replace")
     if isinstance(value, str):
-        try:
+        with suppress(ValueError, RecursionError):
             value = json.loads(value, parse_int=_whole)
-        except (ValueError, RecursionError):
-            return {}
     return value if isinstance(value, dict) else {}
 
 

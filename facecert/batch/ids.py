@@ -183,8 +183,7 @@ def _bare(cell: Any) -> str:
 
 
 def _json(text: str) -> Any:
-    try:
+    with suppress(ValueError, RecursionError):
         # Not as int, because Python 3.6 takes quadratic time for a long row of digits.
         return json.loads(text, parse_int=float)
-    except (ValueError, RecursionError):
-        return None
+    return None

@@ -138,10 +138,9 @@ class Ciphertext(str):
     @guarded
     def __new__(cls, value: str) -> "Ciphertext":
         text = re.sub("[%s]" % _BREAKS, "", value).strip() if isinstance(value, str) else ""
-        try:
+        raw = b""
+        with suppress(ValueError):
             raw = base64.b64decode(text)
-        except ValueError:
-            raw = b""
         # Encode again, because b64decode skips foreign characters and ignores stray bits.
         exact = base64.b64encode(raw).decode("ascii") == text
         x, y = int.from_bytes(raw[1:33], "big"), int.from_bytes(raw[33:65], "big")

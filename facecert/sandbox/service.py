@@ -5,6 +5,7 @@ import json
 import os
 import re
 import threading
+from contextlib import suppress
 from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
 from urllib.parse import quote, urlsplit
 
@@ -202,10 +203,9 @@ class Service:
 
 def read_fields(text: str) -> Dict[str, Any]:
     """Return ServiceParameters as a dict; ``{}`` when the text is not a JSON object."""
-    try:
+    fields = None
+    with suppress(ValueError, RecursionError):
         fields = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
     return fields if isinstance(fields, dict) else {}
 
 
@@ -218,12 +218,10 @@ def _wrong_init_field(fields: Mapping[str, Any]) -> Optional[str]:
             return name
         if not re.fullmatch(rule, value):
             return name
-    url = fields["callbackUrl"]
-    try:
+    url, allowed = fields["callbackUrl"], None
+    with suppress(ValueError):
         # As documented, and http:// on this machine, because the sandbox is there too.
         allowed = urlsplit(url).hostname and (url.startswith("https://") or is_loopback(url))
-    except ValueError:
-        allowed = False
     return None if allowed else "callbackUrl"
 
 
