@@ -70,8 +70,7 @@ class FacecertError(Exception):
         super().__init__(text)
         self.args = (text, {})
         known = {name: value for name, value in (evidence or {}).items() if self._declares(name)}
-        self.add_evidence(**known)
-        self.add_evidence(**more)
+        self.add_evidence(**dict(known, **more))
 
     def add_evidence(self, **evidence: Any) -> None:
         """Set attributes of the error, here and in ``args``, so that serialisers keep them."""
