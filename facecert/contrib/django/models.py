@@ -286,14 +286,13 @@ def open_verification(
     check_order_no(init_fields["outer_order_no"])
     hidden = Hidden(init_fields)
     del init_fields  # because log handlers may list this frame while the site's URLconf is loaded
-    client, ours = client or conf.client(), client is None
+    client = client or conf.client()
     endpoint = client.endpoint  # before the copy, because it sets up the default client
     keeping = copy.copy(client)
     if hidden.value.get("callback_url") is None:
         hidden.value["callback_url"] = conf.callback_url(endpoint)
-        if not ours and hidden.value["callback_url"]:
-            # The view knows no other secret.
-            keeping._callback_secrets = conf.client()._callback_secrets
+        # The view knows no other secret.
+        keeping._callback_secrets = conf.client()._callback_secrets
     keeping.ledger = ledger = ModelLedger()
     opened = keeping.init(**hidden.take())
     return cast(Verification, ledger.row), opened
