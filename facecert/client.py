@@ -62,8 +62,7 @@ class Client:
         sm2_public_key: Union[PublicKey, str, None] = None, connect_timeout: float = 5,
         read_timeout: float = 10, attempts: int = 3, callback_secret: Optional[Secrets] = None,
         ledger: Union[BaseLedger, str, "os.PathLike[str]", None] = None,
-        per_day: Optional[int] = None,
-        check_digit: bool = True
+        per_day: Optional[int] = None, check_digit: bool = True
     ) -> None:
         hidden = Hidden((credentials, callback_secret, ledger))
         del credentials, callback_secret, ledger  # before the SDK is imported

@@ -260,9 +260,9 @@ def open_verification(
 
     The calling view must not be inside a transaction: with ``ATOMIC_REQUESTS`` decorate it with
     ``@transaction.non_atomic_requests`` (``using=...`` if a router keeps the table elsewhere).
-    Otherwise the row is committed only when the view ends, so
-    that an early callback finds no row, and an exception or a lost connection removes the row of a
-    verification that may be open and billed. With ``PER_DAY`` a transaction is an error.
+    Otherwise the row is committed only when the view ends, so that an early callback finds no row,
+    and an exception or a lost connection removes the row of a verification that may be open and
+    billed. With ``PER_DAY`` a transaction is an error.
 
     If the database fails after the service has responded, the write is tried again on a new
     connection. If that fails too, order number and ``certify_id`` are logged at ERROR, and the
