@@ -120,8 +120,8 @@ class Client:
             outer_order_no: your order number: 1 to 32 ASCII letters and digits, never used
                 before. None generates one.
             return_url: where the person goes afterwards (an app's own scheme, or empty).
-            callback_url: ``https://…`` that the platform calls when the person is done. With
-                ``callback_secret`` the order number replaces ``{order}``, or becomes ``?order=…``.
+            callback_url: ``https://…`` that the platform calls when the person is done. The order
+                number replaces ``{order}``; with ``callback_secret`` it else becomes ``?order=…``.
             callback_token: comes back with the callback; ``callback_secret`` makes it for you.
             encrypt: overrides the client's; a ``Ciphertext`` stays as it is.
             extra: further fields of ServiceParameters that this release does not know.

@@ -79,7 +79,7 @@ def init_parameters(
     """
     if biz_code not in BIZ_CODES:
         raise invalid("biz_code", "must be FACE or FACE_SDK")
-    order = check_order_no(os.urandom(16).hex() if outer_order_no is None else outer_order_no)
+    order = check_order_no(outer_order_no)
     if any(len(text) >= 8 and text.lower() in order.lower() for text in person.private.value):
         rule = "must not hold the name or number: it is shown in logs and callbacks"
         raise invalid("outer_order_no", rule)
@@ -138,8 +138,10 @@ def check_scene_id(scene_id: Optional[str], field: str = "scene_id") -> str:
     return scene_id
 
 
-def check_order_no(outer_order_no: str) -> str:
-    """Return an order number: 1 to 32 ASCII letters and digits."""
+def check_order_no(outer_order_no: Optional[str]) -> str:
+    """Return an order number: 1 to 32 ASCII letters and digits; for None a new one."""
+    if outer_order_no is None:
+        return os.urandom(16).hex()
     if not isinstance(outer_order_no, str) or not re.fullmatch("[A-Za-z0-9]{1,32}", outer_order_no):
         raise invalid("outer_order_no", "must be 1 to 32 ASCII letters and digits")
     return outer_order_no

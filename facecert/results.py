@@ -36,7 +36,7 @@ class Answer:
         if isinstance(code, str):
             code = code.strip()
             return int(code) if re.fullmatch("-?[0-9]{1,18}", code) else code or None
-        if isinstance(code, float) and code.is_integer():  # as some proxies write 200
+        if isinstance(code, float) and code.is_integer():  # 200.0 is JSON's 200, too
             return int(code)
         return code if type(code) is int else None
 

@@ -9,7 +9,7 @@ import re
 import sqlite3
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ContextManager, Iterable, Iterator, Optional, Tuple
 
 from ..errors import InvalidParameter, OutputFailed, invalid
@@ -145,12 +145,12 @@ class ResultsFile(ContextManager["ResultsFile"]):
             try:
                 for line in self._lines_that_stay(old):
                     self._append(line)
-                if hasattr(os, "fchmod"):  # Windows has none
+                if hasattr(os, "fchown"):  # Windows has none
                     # Not by name, because a link may replace the file meanwhile.
                     was = os.fstat(old.fileno())
-                    os.fchmod(self._file.fileno(), stat.S_IMODE(was.st_mode))
-                    if user == 0:
+                    with suppress(PermissionError):  # only root may give a file away
                         os.fchown(self._file.fileno(), was.st_uid, was.st_gid)
+                    os.fchmod(self._file.fileno(), stat.S_IMODE(was.st_mode))
                 os.fsync(self._file.fileno())
                 os.replace(beside, path)
             except BaseException:

@@ -1,12 +1,11 @@
 """``facecert init``."""
 
-import os
 from typing import Any, Optional
 
 import click
 
 from ..locale import Text as _
-from ..params import BIZ_CODES
+from ..params import BIZ_CODES, check_order_no
 from . import prompts
 from .help import Command
 from .options import connect, json_option, scene_option, verbose_option
@@ -37,7 +36,7 @@ def command(output: Output, scene_id: Optional[str], **arguments: Any) -> None:
 
     Example: facecert init --callback-url https://shop.example/verified
     """
-    order = arguments["outer_order_no"] = arguments["outer_order_no"] or os.urandom(16).hex()
+    order = arguments["outer_order_no"] = check_order_no(arguments["outer_order_no"])
     with connect(scene_id) as client:
         name, number = prompts.read()
         try:

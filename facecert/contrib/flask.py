@@ -113,7 +113,6 @@ class FaceCert:
             return _answer("too long", 413)
         client = self.client
         find: Any = getattr(client.ledger, "get", lambda order: None)
-        claim = None
         try:
             # The body is empty here when it was a form.
             body = request.form, request.get_data(as_text=True)
@@ -129,10 +128,10 @@ class FaceCert:
             _log.warning("A callback was refused: %s", error)
             return _answer("refused", 403)
         except FacecertError as error:
+            # The claim is proven by now, and may be the only one that tells the certify_id.
             words = "A callback was not settled; the platform may call again: %s"
-            if claim is not None:  # It may be the only one that tells the certify_id.
-                words += " (outer_order_no %s, certify_id %s)" % (order, claim.certify_id)
-            _log.error(words, error)
+            ids = order, claim.certify_id
+            _log.error(words + " (outer_order_no %s, certify_id %s)", error, *ids)
             return _answer("try again", 503)
         if claim.passed and not answer.passed:
             # "F" may mean "not yet", so it must not become final here.

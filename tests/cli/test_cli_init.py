@@ -241,3 +241,8 @@ def test_bug_ctrl_c_lost_the_order_number_of_what_may_be_open(commands, monkeypa
     monkeypatch.setattr(Client, "init", init)
     done = run_cli("init", stdin=PERSON)
     assert done.exit_code == 130 and Client.sent in done.stderr and len(Client.sent) == 32
+
+
+def test_bug_an_empty_order_number_became_a_random_one(commands):
+    done = run_cli("init", "--outer-order-no", "", stdin=PERSON)
+    assert done.exit_code == 2 and "outer_order_no" in done.stderr and not commands.requests

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 from datetime import datetime
 from typing import Any, Callable, Dict, Optional, Tuple, cast
 
@@ -124,6 +123,7 @@ class Verification(models.Model):
     def refresh(self, client: Optional[Client] = None) -> bool:
         """Query a verification whose callback was missed; return True when the state is final.
 
+        Where no receiver is connected the state is stored, and ``facecert_settle`` tells it later.
         "Not passed" may mean "not yet", and is stored only five minutes after the 30 minutes.
 
         Raises:
@@ -281,9 +281,7 @@ def open_verification(
         BudgetSpent: nothing was sent, because ``PER_DAY`` inits were sent today.
         IntegrityError: a verification that was not refused has this order number; nothing was sent.
     """
-    if init_fields.get("outer_order_no") is None:
-        init_fields["outer_order_no"] = os.urandom(16).hex()
-    check_order_no(init_fields["outer_order_no"])
+    init_fields["outer_order_no"] = check_order_no(init_fields.get("outer_order_no"))
     hidden = Hidden(init_fields)
     del init_fields  # because log handlers may list this frame while the site's URLconf is loaded
     client = client or conf.client()
